@@ -1,0 +1,68 @@
+"""The base of every contract model, and the registry that maps a CloudEvents `type` to its model.
+
+Writers and admission forbid unknown fields; readers of `*.events` ignore them. One model serves both: strict by
+default, lenient where `parse(..., lenient=True)` is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from schemas.errors import UnknownEventTypeError
+
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+"""A name that people choose: a DNS label (RFC 1123) that may contain dots."""
+
+Milli = Annotated[int, Field(ge=0, le=10**12)]
+"""An amount in thousandths (of a GPU, of a CPU core)."""
+
+Reason = Annotated[str, Field(max_length=2000)]
+"""A sentence for people: why something was decided or asked for."""
+
+Timestamp = AwareDatetime
+"""A point in time with its offset; written in UTC."""
+
+
+class ContractModel(BaseModel):
+    """A frozen value of the contract; unknown fields are errors unless the reader asks for leniency."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class EventData(ContractModel):
+    """The `data` of one CloudEvent. Every concrete subclass names its `type` and is registered by it."""
+
+    type: ClassVar[str]
+    """CloudEvents `type`, with its major version, such as `taxiway.deployment.requested.v1`."""
+    topic: ClassVar[str]
+    """The topic that events of this type travel on."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "type" in cls.__dict__:
+            _REGISTRY[cls.type] = cls
+
+    @property
+    def key(self) -> str:
+        """The record key: what must stay in order. Each domain's base class says what it is."""
+        raise NotImplementedError
+
+
+_REGISTRY: dict[str, type[EventData]] = {}
+
+EventT = TypeVar("EventT", bound=EventData)
+
+
+def event_types() -> dict[str, type[EventData]]:
+    """All registered models by their CloudEvents type, in alphabetical order."""
+    return dict(sorted(_REGISTRY.items()))
+
+
+def model_for(event_type: str) -> type[EventData]:
+    """The model of `event_type`; raises `UnknownEventTypeError` when no such type is registered."""
+    try:
+        return _REGISTRY[event_type]
+    except KeyError:
+        raise UnknownEventTypeError(event_type) from None

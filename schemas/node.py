@@ -1,0 +1,49 @@
+"""Nodes of the cluster. Key: the node's name."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from schemas.base import EventData, Milli, Name, Reason
+
+
+class NodeEvent(EventData):
+    """Base of what is observed about one node."""
+
+    topic: ClassVar[str] = "taxiway.node.events.v1"
+
+    node: Annotated[str, Field(min_length=1, max_length=253)]
+    """Name of the node."""
+
+    @property
+    def key(self) -> str:
+        """The node's name."""
+        return self.node
+
+
+class NodeObserved(NodeEvent):
+    """A node is there, with this allocatable capacity."""
+
+    type: ClassVar[str] = "taxiway.node.observed.v1"
+
+    pool: Name = "default"
+    """Pool it belongs to."""
+    cpu_milli: Milli
+    """Thousandths of a CPU core."""
+    memory_mib: Annotated[int, Field(ge=0)]
+    """Memory in MiB."""
+    gpu_count: Annotated[int, Field(ge=0, le=64)]
+    """GPU devices."""
+    gpu_model: str = ""
+    """GPU model; empty without GPU."""
+
+
+class NodeRemoved(NodeEvent):
+    """A node is gone."""
+
+    type: ClassVar[str] = "taxiway.node.removed.v1"
+
+    reason: Reason
+    """Why it is gone."""

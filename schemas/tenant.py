@@ -1,0 +1,136 @@
+"""Tenants, their plans and the public keys of their Kafka producers. Key: the tenant."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from schemas.base import ContractModel, EventData, Name, Reason
+
+PLATFORM_TENANT = UUID(int=0)
+"""Key of what belongs to no tenant but to the platform, such as the ingest service's own producer key."""
+
+
+class Meter(StrEnum):
+    """What is counted."""
+
+    INPUT_TOKENS = "input_tokens"
+    OUTPUT_TOKENS = "output_tokens"
+    API_CALLS = "api_calls"
+
+
+class Window(StrEnum):
+    """The span a limit applies to, in UTC."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+class Limit(ContractModel):
+    """A hard limit on one meter per window."""
+
+    meter: Meter
+    """What is limited."""
+    window: Window
+    """Per day or per month, UTC."""
+    amount: Annotated[int, Field(ge=0, le=2**53)]
+    """The limit, in the meter's unit."""
+
+
+class Plan(ContractModel):
+    """What a tenant may use."""
+
+    name: Name
+    """Name of the plan, such as `team`."""
+    max_models: Annotated[int, Field(ge=0)] = 100
+    """Registered models."""
+    max_concurrent_gpu_milli: Annotated[int, Field(ge=0)] = 100_000
+    """Thousandths of a GPU reserved at one time; the scheduler enforces it."""
+    limits: tuple[Limit, ...] = ()
+    """Limits on usage; no entry = unlimited."""
+
+
+class TenantEvent(EventData):
+    """Base of what is recorded about one tenant."""
+
+    topic: ClassVar[str] = "taxiway.tenant.events.v1"
+
+    tenant_id: UUID
+    """The tenant."""
+
+    @property
+    def key(self) -> str:
+        """The tenant id."""
+        return str(self.tenant_id)
+
+
+class TenantCreated(TenantEvent):
+    """A tenant exists."""
+
+    type: ClassVar[str] = "taxiway.tenant.created.v1"
+
+    name: Name
+    """Unique name."""
+    plan: Plan
+    """What it may use."""
+
+
+class PlanChanged(TenantEvent):
+    """A tenant may use more or less from now on."""
+
+    type: ClassVar[str] = "taxiway.tenant.plan-changed.v1"
+
+    plan: Plan
+    """The new plan."""
+
+
+class TenantSuspended(TenantEvent):
+    """A tenant may start nothing new."""
+
+    type: ClassVar[str] = "taxiway.tenant.suspended.v1"
+
+    reason: Reason
+    """Why."""
+
+
+class TenantResumed(TenantEvent):
+    """A suspension ended."""
+
+    type: ClassVar[str] = "taxiway.tenant.resumed.v1"
+
+    reason: Reason
+    """Why."""
+
+
+class ProducerScope(StrEnum):
+    """For whom a producer key may speak."""
+
+    TENANT = "tenant"
+    PLATFORM = "platform"
+
+
+class ProducerKeyRegistered(TenantEvent):
+    """Records signed with this key are believed from now on."""
+
+    type: ClassVar[str] = "taxiway.tenant.producer-key-registered.v1"
+
+    key_id: Annotated[str, Field(min_length=1, max_length=128)]
+    """The `kid` of its signatures, unique on the platform."""
+    public_key: Annotated[str, Field(min_length=43, max_length=43)]
+    """Ed25519 public key, base64url without padding (the `x` of its JWK)."""
+    scope: ProducerScope
+    """For its tenant alone, or for all (gateways of the platform)."""
+
+
+class ProducerKeyRevoked(TenantEvent):
+    """Records signed with this key are no longer believed."""
+
+    type: ClassVar[str] = "taxiway.tenant.producer-key-revoked.v1"
+
+    key_id: str
+    """The key."""
+    reason: Reason
+    """Why."""

@@ -1,0 +1,114 @@
+"""Topics as code: name, key, partitions, retention, owner, readers, what is on it.
+
+From here come creation and drift check, the dead-letter topics, and the table in the docs. The partition count is part
+of the contract: it never grows in place, because that would break the order per key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+DAY_MS = 24 * 60 * 60 * 1000
+FOREVER = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One Kafka topic of the contract."""
+
+    name: str
+    """`taxiway.<domain>.<kind>.v<major>`."""
+    key: str
+    """What the record key is, in words."""
+    partitions: int
+    owner: str
+    """The service that writes it; `outside` for producers of tenants."""
+    retention_ms: int
+    """FOREVER for the audit log."""
+    groups: tuple[str, ...] = ()
+    """Consumer groups that read it; each has a dead-letter topic."""
+    config: dict[str, str] = field(default_factory=dict)
+    """Further topic settings."""
+
+    def settings(self) -> dict[str, str]:
+        """Kafka topic configuration. LogAppendTime, so that a producer cannot lie about the time."""
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": str(self.retention_ms),
+            "message.timestamp.type": "LogAppendTime",
+            **self.config,
+        }
+
+
+def dead_letter_name(topic: str, group: str) -> str:
+    """Name of the topic for records of `topic` that `group` set aside."""
+    return f"{topic}.dlq.{group}"
+
+
+INGEST_ADMISSION = "taxiway.ingest.admission"
+INGEST_PROJECTION = "taxiway.ingest.projection"
+SCHEDULER_QUEUE = "taxiway.scheduler.queue"
+DEPLOYER_INTAKE = "taxiway.deployer.intake"
+METERING_USAGE = "taxiway.metering.usage"
+METERING_TENANTS = "taxiway.metering.tenants"
+
+DEPLOYMENT_REQUESTS = Topic(
+    "taxiway.deployment.requests.v1", "tenant id", 6, "outside", 7 * DAY_MS, (INGEST_ADMISSION,)
+)
+DEPLOYMENT_EVENTS = Topic(
+    "taxiway.deployment.events.v1",
+    "deployment id",
+    6,
+    "ingest_api",
+    FOREVER,
+    (INGEST_PROJECTION, SCHEDULER_QUEUE, DEPLOYER_INTAKE),
+)
+PLACEMENT_COMMANDS = Topic("taxiway.placement.commands.v1", "deployment id", 6, "deployer", FOREVER, (SCHEDULER_QUEUE,))
+PLACEMENT_EVENTS = Topic(
+    "taxiway.placement.events.v1", "deployment id", 6, "scheduler", FOREVER, (INGEST_PROJECTION, DEPLOYER_INTAKE)
+)
+NODE_EVENTS = Topic("taxiway.node.events.v1", "node", 3, "deployer", FOREVER, (INGEST_PROJECTION, SCHEDULER_QUEUE))
+ROLLOUT_COMMANDS = Topic("taxiway.rollout.commands.v1", "deployment id", 6, "ingest_api", FOREVER, (DEPLOYER_INTAKE,))
+ROLLOUT_EVENTS = Topic("taxiway.rollout.events.v1", "deployment id", 6, "deployer", FOREVER, (INGEST_PROJECTION,))
+USAGE_SAMPLES = Topic("taxiway.usage.samples.v1", "tenant id", 8, "outside", 90 * DAY_MS, (METERING_USAGE,))
+QUOTA_EVENTS = Topic("taxiway.quota.events.v1", "tenant id", 3, "metering", FOREVER, (INGEST_PROJECTION,))
+TENANT_EVENTS = Topic(
+    "taxiway.tenant.events.v1",
+    "tenant id",
+    3,
+    "ingest_api",
+    FOREVER,
+    (SCHEDULER_QUEUE, DEPLOYER_INTAKE, METERING_TENANTS),
+)
+
+TOPICS: tuple[Topic, ...] = (
+    DEPLOYMENT_REQUESTS,
+    DEPLOYMENT_EVENTS,
+    PLACEMENT_COMMANDS,
+    PLACEMENT_EVENTS,
+    NODE_EVENTS,
+    ROLLOUT_COMMANDS,
+    ROLLOUT_EVENTS,
+    USAGE_SAMPLES,
+    QUOTA_EVENTS,
+    TENANT_EVENTS,
+)
+
+
+def dead_letter_topics() -> tuple[Topic, ...]:
+    """One dead-letter topic per topic and reading group: records set aside, bytes unchanged, 30 days."""
+    return tuple(
+        Topic(dead_letter_name(topic.name, group), f"as {topic.name}", 1, group, 30 * DAY_MS)
+        for topic in TOPICS
+        for group in topic.groups
+    )
+
+
+def all_topics() -> tuple[Topic, ...]:
+    """Everything that must exist before a service starts."""
+    return TOPICS + dead_letter_topics()
+
+
+def topics_of(group: str) -> tuple[Topic, ...]:
+    """The topics that `group` reads."""
+    return tuple(topic for topic in TOPICS if group in topic.groups)
