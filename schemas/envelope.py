@@ -6,7 +6,7 @@ Source of the rules: the CloudEvents specification 1.0.2 and its Kafka protocol 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Generic
 
@@ -27,6 +27,20 @@ REQUIRED = ("id", "source", "type", "specversion", "time")
 EXTENSIONS = ("tenantid", "actor", "correlationid", "causationid", "partitionkey", "traceparent")
 
 _TIME = TypeAdapter(datetime)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a record stands in the log."""
+
+    topic: str
+    partition: int
+    offset: int
+    appended_at: datetime
+    """Log-append time, UTC: the broker's clock, which a producer cannot choose."""
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,8 @@ class Event(Generic[EventT]):
     """Gap-free number per topic and key, from 1; None on records from outside."""
     traceparent: str | None = None
     """W3C Trace Context of the span that wrote it."""
+    position: Position | None = field(default=None, compare=False)
+    """Where it was read; None on an event that has not been through Kafka."""
 
     @property
     def type(self) -> str:
@@ -189,7 +205,11 @@ def parse_data(event_type: str, value: bytes | None, *, lenient: bool) -> EventD
 
 
 def decode(
-    headers: Sequence[tuple[str, bytes | None]] | None, value: bytes | None, *, lenient: bool = True
+    headers: Sequence[tuple[str, bytes | None]] | None,
+    value: bytes | None,
+    *,
+    lenient: bool = True,
+    position: Position | None = None,
 ) -> Event[EventData]:
     """The event of a record; raises `EnvelopeError`, `UnknownEventTypeError` or `SchemaError`."""
     attributes = read_attributes(headers)
@@ -204,4 +224,5 @@ def decode(
         causationid=attributes.causationid,
         sequence=attributes.sequence,
         traceparent=attributes.traceparent,
+        position=position,
     )

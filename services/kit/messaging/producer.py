@@ -1,0 +1,142 @@
+"""The producer bridge: librdkafka's producer, awaitable from asyncio.
+
+`AIOProducer` of the client cannot send headers and takes seconds for one awaited message; here one thread polls the
+plain producer, and what it reports is handed to the event loop in bunches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from schemas.envelope import Headers
+from services.kit.errors import PermanentError, TransientError
+from services.kit.observability import metrics
+
+MAX_IN_FLIGHT = 10_000
+"""Messages handed to librdkafka and not reported yet; more senders wait."""
+
+TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_MSG_SIZE)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """Where the broker put a message."""
+
+    partition: int
+    offset: int
+
+
+def producer_settings(bootstrap: str, client_id: str, delivery_timeout_seconds: float) -> dict[str, Any]:
+    """librdkafka settings of every producer of ours.
+
+    `murmur2_random` puts a key where the Java and aiokafka clients look for it; librdkafka's default does not.
+    """
+    return {
+        "bootstrap.servers": bootstrap,
+        "client.id": client_id,
+        "acks": "all",
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",
+        "linger.ms": 1,
+        "delivery.timeout.ms": int(delivery_timeout_seconds * 1000),
+        "reconnect.backoff.max.ms": 1000,
+        "log_level": 3,
+    }
+
+
+class ProducerBridge:
+    """Sends messages and awaits their delivery reports. One per process; belongs to the loop that first sends."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        client_id: str,
+        *,
+        max_in_flight: int = MAX_IN_FLIGHT,
+        delivery_timeout_seconds: float = 10.0,
+    ) -> None:
+        self._producer = Producer(producer_settings(bootstrap, client_id, delivery_timeout_seconds))
+        self._slots = asyncio.Semaphore(max_in_flight)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reports: deque[tuple[asyncio.Future[DeliveryReport], Any, Any]] = deque()
+        self._handover_scheduled = False
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="producer-poll", daemon=True)
+
+    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> DeliveryReport:
+        """Deliver one message to all in-sync replicas.
+
+        Raises `TransientError` when the broker did not confirm it in time (it may have arrived all the same), and
+        `PermanentError` when it can never be sent, such as one that is too large.
+        """
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._thread.start()
+        await self._slots.acquire()
+        future: asyncio.Future[DeliveryReport] = self._loop.create_future()
+        try:
+            await self._hand_over(topic, key, value, headers, future)
+        except BaseException:
+            self._slots.release()
+            raise
+        return await future
+
+    async def _hand_over(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, future: asyncio.Future[DeliveryReport]
+    ) -> None:
+        def on_delivery(error: KafkaError | None, message: Any) -> None:
+            self._reported(future, error, message)
+
+        while True:
+            try:
+                self._producer.produce(topic, value, key, headers=headers, on_delivery=on_delivery)  # type: ignore[arg-type]
+            except BufferError:
+                await asyncio.sleep(0.01)
+            except KafkaException as error:
+                raise _failure(error.args[0]) from error
+            else:
+                return
+
+    def _reported(self, future: asyncio.Future[DeliveryReport], error: KafkaError | None, message: Any) -> None:
+        """In the polling thread: queue the report and wake the loop unless a hand-over is on its way already."""
+        self._reports.append((future, error, message))
+        if not self._handover_scheduled and self._loop is not None:
+            self._handover_scheduled = True
+            self._loop.call_soon_threadsafe(self._resolve)
+
+    def _resolve(self) -> None:
+        self._handover_scheduled = False
+        while self._reports:
+            future, error, message = self._reports.popleft()
+            self._slots.release()
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(DeliveryReport(message.partition(), message.offset()))
+            else:
+                metrics.PRODUCER_FAILURES.labels(error.name()).inc()
+                future.set_exception(_failure(error))
+
+    def _poll(self) -> None:
+        while not self._closing.is_set():
+            self._producer.poll(0.1)
+
+    async def close(self, timeout_seconds: float = 10.0) -> None:
+        """Wait for what is in flight, then stop. Futures of what could not be delivered fail."""
+        if self._loop is None:
+            return
+        await asyncio.to_thread(self._producer.flush, timeout_seconds)
+        self._closing.set()
+        await asyncio.to_thread(self._thread.join)
+        self._resolve()
+
+
+def _failure(error: KafkaError) -> TransientError | PermanentError:
+    text = f"Kafka: {error.name()}: {error.str()}"
+    return PermanentError(text) if error.code() in TOO_LARGE else TransientError(text)

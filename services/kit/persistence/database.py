@@ -1,0 +1,101 @@
+"""A service's database: one pool, one role, one schema; transactions as units of work."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from asyncpg import exceptions as pg
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from services.kit.checkpoints import Reached, pass_by
+from services.kit.clock import Clock, SystemClock
+from services.kit.errors import TransientError
+from services.kit.persistence.unit_of_work import UnitOfWork
+
+TRANSIENT_CLASSES = ("08", "40", "53", "57")
+"""SQLSTATE classes that may pass: connection, transaction rollback (deadlock), resources, operator intervention."""
+
+
+def schema_of(dsn: str) -> str:
+    """The schema of a role named `taxiway_<schema>_<part>`."""
+    user = urlsplit(dsn).username or ""
+    return user.removeprefix("taxiway_").rpartition("_")[0]
+
+
+class Database:
+    """Opens units of work on the database of one service."""
+
+    def __init__(
+        self,
+        dsn: str,
+        source: str,
+        *,
+        pool_size: int = 5,
+        clock: Clock | None = None,
+        reached: Reached = pass_by,
+    ) -> None:
+        self.dsn = dsn
+        """`postgresql://user:password@host:port/database`; holds a secret, never log it."""
+        self.source = source
+        """CloudEvents source of what this service emits."""
+        self.schema = schema_of(dsn)
+        """The service's own Postgres schema."""
+        self._clock = clock or SystemClock()
+        self._reached = reached
+        self._engine = _engine(dsn, source, pool_size)
+
+    @asynccontextmanager
+    async def unit_of_work(self, tenant_id: UUID | None = None) -> AsyncIterator[UnitOfWork]:
+        """A transaction that commits when the block ends and rolls back when it raises.
+
+        With `tenant_id` it speaks for that tenant alone. Raises `TransientError` when the database is away or gave up
+        the transaction; everything else passes through.
+        """
+        try:
+            async with self._engine.begin() as connection:
+                work = UnitOfWork(connection, self.source, self.schema, self._clock, self._reached)
+                if tenant_id is not None:
+                    await work.act_for(tenant_id)
+                yield work
+                await work.flush()
+            work.committed()
+        except (DBAPIError, PoolTimeoutError, OSError, pg.PostgresError, pg.InterfaceError) as error:
+            if is_transient(error):
+                raise TransientError(f"database: {type(error).__name__}: {first_line(error)}") from error
+            raise
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._engine.dispose()
+
+
+def _engine(dsn: str, source: str, pool_size: int) -> AsyncEngine:
+    return create_async_engine(
+        dsn.replace("postgresql://", "postgresql+asyncpg://", 1),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=5,
+        connect_args={"timeout": 5, "server_settings": {"application_name": source.strip("/")}},
+    )
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same statement may succeed later: the database is away, overloaded, or broke a deadlock."""
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+            return True
+        state = getattr(error.orig, "sqlstate", None)
+        return state is not None and state.startswith(TRANSIENT_CLASSES)
+    if isinstance(error, pg.PostgresError):
+        return (error.sqlstate or "").startswith(TRANSIENT_CLASSES)
+    return isinstance(error, PoolTimeoutError | OSError | pg.InterfaceError)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of the error's text, without the statement that SQLAlchemy adds."""
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]

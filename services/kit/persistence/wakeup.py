@@ -1,0 +1,53 @@
+"""Wakes a loop in any copy of a service: NOTIFY in the transaction that left work, LISTEN where the work is done."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+from loguru import logger
+from sqlalchemy import text
+
+from services.kit.persistence.database import Database
+from services.kit.persistence.unit_of_work import UnitOfWork
+
+NOTIFY = text("SELECT pg_notify(:channel, '')")
+RETRY_SECONDS = 1.0
+
+
+async def notify(work: UnitOfWork, channel: str) -> None:
+    """Wake the listeners of `channel` when the transaction commits."""
+    await work.connection.execute(NOTIFY, {"channel": channel})
+
+
+class Listener:
+    """A component that sets `wake` at each notification. While the database is away the loops' own interval serves."""
+
+    def __init__(self, database: Database, channel: str, wake: asyncio.Event) -> None:
+        self.name = f"listener {channel}"
+        self._dsn = database.dsn
+        self._channel = channel
+        self._wake = wake
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Listen until `stopping`; a lost connection is made anew."""
+        while not stopping.is_set():
+            try:
+                await self._listen(stopping)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                logger.warning("{}: database away: {}", self.name, error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _listen(self, stopping: asyncio.Event) -> None:
+        connection = await asyncpg.connect(self._dsn, timeout=5)
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _: lost.set())
+        try:
+            await connection.add_listener(self._channel, lambda *_: self._wake.set())
+            self._wake.set()
+            waits = {asyncio.create_task(stopping.wait()), asyncio.create_task(lost.wait())}
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for task in waits:
+                task.cancel()
+        finally:
+            await connection.close(timeout=2)
