@@ -1,0 +1,1 @@
+"""What Taxiway runs on: the real parts on one machine, images, charts, dashboards and alerts. No service imports it."""

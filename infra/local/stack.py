@@ -1,0 +1,170 @@
+"""The real parts as one thing: `LocalStack(folder).up()` and clients get addresses, `down()` and nothing runs any more."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from infra.local.errors import NothingStarted, PartGiven
+from infra.local.kafka import Kafka
+from infra.local.part import Part
+from infra.local.ports import free_port, is_listening
+from infra.local.postgres import Postgres
+from infra.local.record import Record, StackFile
+from infra.local.redis import Redis
+from infra.local.supervised import PartStatus, SupervisedPart
+
+__all__ = ["PARTS", "Addresses", "LocalStack", "PartStatus"]
+
+PARTS = ("kafka", "postgres", "redis")
+_KINDS: dict[str, type[Part]] = {"kafka": Kafka, "postgres": Postgres, "redis": Redis}
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the parts are reached, passwords included."""
+
+    kafka_bootstrap: str
+    """`host:port`"""
+    postgres_dsn: str
+    """Superuser: `postgresql://user:password@host:port/postgres`"""
+    redis_url: str
+    """`redis://:password@host:port/0`"""
+
+    def environment(self) -> dict[str, str]:
+        """The same as environment variables; a `LocalStack` made under them uses these parts and starts none."""
+        return {
+            Kafka.variable: self.kafka_bootstrap,
+            Postgres.variable: self.postgres_dsn,
+            Redis.variable: self.redis_url,
+        }
+
+
+class LocalStack:
+    """The parts of one state directory; commands of several processes on the same directory wait for each other.
+
+    A part whose address is in the environment when the stack is made is used as it is, never started or stopped.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir.absolute()
+        self._file = StackFile(self._state_dir / "stack.json")
+        self._given = {name: os.environ[kind.variable] for name, kind in _KINDS.items() if os.environ.get(kind.variable)}
+
+    def up(self, parts: Sequence[str] = PARTS) -> Addresses:
+        """Start side by side what is not running; raises PartMissing before anything is started, else PartFailed."""
+        with self._locked():
+            self._allot()
+            own = [self._own(name) for name in parts if name not in self._given]
+            for part in own:
+                part.locate()
+            _side_by_side([part.start for part in own])
+            return self.addresses()
+
+    def down(self) -> None:
+        """Stop everything this stack started, in reverse; the data stays."""
+        if self._file.exists():
+            with self._locked():
+                for part in self._all_own():
+                    part.stop()
+
+    def stop(self, part: str) -> None:
+        """Stop one part in an orderly way, or by SIGKILL when it takes too long; raises PartGiven."""
+        with self._locked():
+            self._own(part).stop()
+
+    def kill(self, part: str) -> None:
+        """SIGKILL one part; raises PartGiven."""
+        with self._locked():
+            self._own(part).kill()
+
+    def start(self, part: str) -> None:
+        """Start one part again on the same port and data; raises PartGiven, PartMissing, PartFailed."""
+        self._own(part)
+        self.up((part,))
+
+    def addresses(self) -> Addresses:
+        """Where the parts are or will be; raises NothingStarted before the first `up`."""
+        kafka, postgres, redis = (self._given.get(name) or self._own(name).part.address for name in PARTS)
+        return Addresses(kafka_bootstrap=kafka, postgres_dsn=postgres, redis_url=redis)
+
+    def status(self) -> dict[str, PartStatus]:
+        """Each part by name; raises NothingStarted before the first `up`."""
+        return {
+            name: _given_status(self._given[name]) if name in self._given else self._own(name).status()
+            for name in PARTS
+        }
+
+    def destroy(self) -> None:
+        """`down`, then remove the state directory; a folder that holds no stack is left alone unless it is empty."""
+        if self._file.exists():
+            self.down()
+            for part in self._all_own():
+                part.part.remove()
+            shutil.rmtree(self._state_dir)
+        elif self._state_dir.is_dir() and not any(self._state_dir.iterdir()):
+            self._state_dir.rmdir()
+
+    def _allot(self) -> None:
+        """Give every part its ports and password, once and for good, so that addresses are complete from the start."""
+        records = self._file.read()
+        for name, kind in _KINDS.items():
+            if name not in records and name not in self._given:
+                taken = {port for record in records.values() for port in record.ports}
+                ports: tuple[int, ...] = ()
+                for _ in range(kind.port_count):
+                    ports += (free_port(taken | {*ports}),)
+                records[name] = Record(ports, secrets.token_urlsafe(18))
+                self._file.put(name, records[name])
+
+    def _own(self, name: str) -> SupervisedPart:
+        if name not in _KINDS:
+            raise ValueError(f"no part is called {name!r}; there are {', '.join(PARTS)}")
+        kind = _KINDS[name]
+        if name in self._given:
+            raise PartGiven(f"{name} is given by {kind.variable}: it is used as it is, not started or stopped")
+        record = self._file.read().get(name)
+        if record is None:
+            raise NothingStarted(f"nothing was started in {self._state_dir}")
+        log = self._state_dir / "logs" / f"{name}.log"
+        return SupervisedPart(kind(self._state_dir / name, log, record.ports, record.password), self._file)
+
+    def _all_own(self) -> list[SupervisedPart]:
+        """What there is a record of, last started first."""
+        records = self._file.read()
+        return [self._own(name) for name in reversed(PARTS) if name in records and name not in self._given]
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        # Root's own folder must let another account through to PostgreSQL's data, though not list it.
+        mode = 0o711 if os.geteuid() == 0 else 0o700
+        self._state_dir.mkdir(parents=True, exist_ok=True)
+        self._state_dir.chmod(mode)
+        (self._state_dir / "logs").mkdir(mode=0o700, exist_ok=True)
+        with (self._state_dir / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _side_by_side(actions: Sequence[Callable[[], None]]) -> None:
+    """Run all to their end; raise the first failure, with the others as notes."""
+    with ThreadPoolExecutor(max_workers=len(actions) or 1) as pool:
+        done = [pool.submit(action) for action in actions]
+    failures = [failure for future in done if (failure := future.exception()) is not None]
+    for other in failures[1:]:
+        failures[0].add_note(str(other))
+    if failures:
+        raise failures[0]
+
+
+def _given_status(address: str) -> PartStatus:
+    first = address.split(",")[0]
+    place = urlsplit(first if "//" in first else f"//{first}")
+    running = place.port is not None and is_listening(place.port, place.hostname or "")
+    return PartStatus(running=running, pid=None, port=place.port, memory_mib=None, log=None)

@@ -1,0 +1,89 @@
+"""A part joined to its record: started when it is not running, known again, stopped by the pid we wrote down."""
+
+import signal
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+
+from infra.local import process
+from infra.local.part import Part
+from infra.local.process import ProcessId
+from infra.local.record import Record, StackFile
+
+
+@dataclass(frozen=True)
+class PartStatus:
+    """How a part is right now."""
+
+    running: bool
+    pid: int | None
+    """None when it is not running, or not ours."""
+    port: int | None
+    memory_mib: int | None
+    """With its children, shared pages counted once."""
+    log: Path | None
+    """None when the part is not ours."""
+
+
+@dataclass(frozen=True)
+class SupervisedPart:
+    """What to do with one part of a stack; the caller holds the stack's lock."""
+
+    part: Part
+    file: StackFile
+
+    def locate(self) -> None:
+        """Make sure it can be started; raises PartMissing. A running part need not be found."""
+        if self._running() is None:
+            self.part.locate()
+
+    def start(self) -> None:
+        """Start it unless it runs, and wait until it is healthy; raises PartFailed, and then leaves no process."""
+        running = self._record.process if self._running() else None
+        try:
+            process.wait_healthy(running or self._launch(), self.part.is_healthy, self.part.start_seconds, self.part.log)
+        except BaseException:
+            if running is None:
+                self.kill()
+            raise
+
+    def stop(self) -> None:
+        """Ask it to end, and kill it when it does not."""
+        self._end(self.part.stop_signal, self.part.stop_seconds)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would."""
+        self._end(signal.SIGKILL, self.part.stop_seconds)
+        self.part.after_kill()
+
+    def status(self) -> PartStatus:
+        """How it is now."""
+        running = self._running()
+        return PartStatus(
+            running=running is not None,
+            pid=running.pid if running else None,
+            port=self.part.port,
+            memory_mib=process.memory_mib(running) if running else None,
+            log=self.part.log,
+        )
+
+    @property
+    def _record(self) -> Record:
+        return self.file.read()[self.part.name]
+
+    def _running(self) -> psutil.Process | None:
+        return process.find(self._record.process)
+
+    def _launch(self) -> ProcessId:
+        started = process.spawn(self.part.prepare(), self.part.log)
+        # At once, before it is healthy: whoever is interrupted now must still be able to stop it.
+        self._note(started)
+        return started
+
+    def _end(self, stop_signal: signal.Signals, seconds: float) -> None:
+        process.stop(self._record.process, stop_signal, seconds)
+        self._note(None)
+
+    def _note(self, running: ProcessId | None) -> None:
+        self.file.put(self.part.name, replace(self._record, process=running))

@@ -1,0 +1,138 @@
+"""The nodes of a pool as numpy arrays: what is there, what is taken, what is free.
+
+Row = node, in the order in which the nodes were first observed; that order is the rank which breaks ties. Columns of
+the device arrays are device indexes; a device that a node lacks has -1 free, so that nothing ever fits it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.resources import WHOLE_GPU_MILLI, Allocation, Resources
+from services.scheduler.domain.model import Node
+
+Ints: TypeAlias = NDArray[np.int64]
+Flags: TypeAlias = NDArray[np.bool_]
+
+ABSENT = -1
+"""Free thousandths of a device that does not exist."""
+
+
+class Cluster:
+    """The capacity of one pool. `free` arrays are derived; `take` and `give` are each other's inverse."""
+
+    def __init__(self, nodes: Iterable[Node] = ()) -> None:
+        self.nodes: list[Node] = []
+        """In rank order."""
+        self.row_of: dict[str, int] = {}
+        """Row of a node by its name."""
+        self._models: dict[str, int] = {}
+        self.model: Ints = np.empty(0, np.int64)
+        """Code of the GPU model, shape (nodes,); see `model_codes`."""
+        self.is_present: Flags = np.empty(0, np.bool_)
+        self.cpu: Ints = np.empty((2, 0), np.int64)
+        """Thousandths of a core: [total, taken], shape (2, nodes)."""
+        self.memory: Ints = np.empty((2, 0), np.int64)
+        """MiB: [total, taken], shape (2, nodes)."""
+        self.device_count: Ints = np.empty(0, np.int64)
+        self.device_taken: Ints = np.empty((0, 1), np.int64)
+        """Thousandths taken of each device, shape (nodes, devices)."""
+        self.cpu_free: Ints = np.empty(0, np.int64)
+        self.memory_free: Ints = np.empty(0, np.int64)
+        self.device_free: Ints = np.empty((0, 1), np.int64)
+        """Thousandths free of each device, ABSENT where there is none, shape (nodes, devices)."""
+        self.gpu_free: Ints = np.empty(0, np.int64)
+        """Thousandths free over all devices of the node, shape (nodes,)."""
+        self._add(list(nodes))
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @property
+    def present(self) -> int:
+        """Nodes that take requests."""
+        return int(self.is_present.sum())
+
+    def model_codes(self, names: Sequence[str]) -> list[int]:
+        """Codes of those of the named GPU models that any node has or had."""
+        return [self._models[name] for name in names if name in self._models]
+
+    def observe(self, node: Node) -> None:
+        """Add the node, or set its capacity anew; what is taken of it stays taken."""
+        row = self.row_of.get(node.name)
+        if row is None:
+            self._add([node])
+        else:
+            self._set(row, node)
+            self._refresh(row)
+
+    def take(self, resources: Resources, allocation: Allocation) -> None:
+        """Take one replica's demand off the node of its allocation. Raises `KeyError` for an unknown node."""
+        self._change(resources, allocation, 1)
+
+    def give(self, resources: Resources, allocation: Allocation) -> None:
+        """Give back what `take` took."""
+        self._change(resources, allocation, -1)
+
+    def copy(self) -> Cluster:
+        """A working copy whose capacity can be taken without touching this one; nodes are shared."""
+        other = object.__new__(Cluster)
+        other.__dict__.update(self.__dict__)
+        for name in ("cpu", "memory", "device_taken", "cpu_free", "memory_free", "device_free", "gpu_free"):
+            setattr(other, name, getattr(self, name).copy())
+        return other
+
+    def _change(self, resources: Resources, allocation: Allocation, sign: int) -> None:
+        row = self.row_of[allocation.node]
+        self.cpu[1, row] += sign * resources.cpu_milli
+        self.memory[1, row] += sign * resources.memory_mib
+        if allocation.devices:
+            self._widen(max(allocation.devices) + 1)
+            self.device_taken[row, list(allocation.devices)] += sign * allocation.gpu_milli
+        self._refresh(row)
+
+    def _add(self, nodes: list[Node]) -> None:
+        first, more = len(self.nodes), len(nodes)
+        self.model = np.append(self.model, np.zeros(more, np.int64))
+        self.is_present = np.append(self.is_present, np.zeros(more, np.bool_))
+        self.device_count = np.append(self.device_count, np.zeros(more, np.int64))
+        for name in ("cpu", "memory"):
+            setattr(self, name, np.append(getattr(self, name), np.zeros((2, more), np.int64), axis=1))
+        for name in ("cpu_free", "memory_free", "gpu_free"):
+            setattr(self, name, np.append(getattr(self, name), np.zeros(more, np.int64)))
+        for name in ("device_taken", "device_free"):
+            array = getattr(self, name)
+            setattr(self, name, np.append(array, np.zeros((more, array.shape[1]), np.int64), axis=0))
+        self.nodes.extend(nodes)
+        for row, node in enumerate(nodes, first):
+            self.row_of[node.name] = row
+            self._set(row, node)
+            self._refresh(row)
+
+    def _set(self, row: int, node: Node) -> None:
+        self._widen(node.gpu_count)
+        self.nodes[row] = node
+        self.model[row] = self._models.setdefault(node.gpu_model, len(self._models))
+        self.is_present[row] = node.is_present
+        self.cpu[0, row] = node.cpu_milli
+        self.memory[0, row] = node.memory_mib
+        self.device_count[row] = node.gpu_count
+
+    def _widen(self, devices: int) -> None:
+        missing = devices - self.device_taken.shape[1]
+        if missing > 0:
+            pad = ((0, 0), (0, missing))
+            self.device_taken = np.pad(self.device_taken, pad)
+            self.device_free = np.pad(self.device_free, pad, constant_values=ABSENT)
+
+    def _refresh(self, row: int) -> None:
+        self.cpu_free[row] = self.cpu[0, row] - self.cpu[1, row]
+        self.memory_free[row] = self.memory[0, row] - self.memory[1, row]
+        count = int(self.device_count[row])
+        self.device_free[row] = ABSENT
+        self.device_free[row, :count] = WHOLE_GPU_MILLI - self.device_taken[row, :count]
+        self.gpu_free[row] = self.device_free[row, :count].sum()

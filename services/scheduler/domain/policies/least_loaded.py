@@ -1,0 +1,32 @@
+"""least_loaded: the node with the largest share of its GPUs and CPU free; the emptiest device on it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from schemas.resources import WHOLE_GPU_MILLI, Resources
+from services.scheduler.domain.cluster import Cluster, Ints
+from services.scheduler.domain.policies.devices import emptiest
+
+
+class LeastLoaded:
+    """Spreads: every request goes where most is free."""
+
+    name = "least_loaded"
+    version = "1"
+    idea = "least loaded"
+
+    def scores(self, cluster: Cluster, rows: Ints, resources: Resources) -> Ints:
+        """0 to 100: the mean of the free shares of GPU and CPU in percent; without GPU on the node, of CPU alone."""
+        cpu = _percent(cluster.cpu_free[rows], cluster.cpu[0, rows])
+        devices = cluster.device_count[rows]
+        gpu = _percent(cluster.gpu_free[rows], devices * WHOLE_GPU_MILLI)
+        return np.asarray(np.where(devices > 0, (cpu + gpu) // 2, cpu), np.int64)
+
+    def devices(self, free: Ints, resources: Resources) -> tuple[int, ...]:
+        """The emptiest devices."""
+        return emptiest(free, resources)
+
+
+def _percent(part: Ints, whole: Ints) -> Ints:
+    return np.asarray(part * 100 // np.maximum(whole, 1), np.int64)

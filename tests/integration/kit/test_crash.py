@@ -1,0 +1,87 @@
+"""A real process is killed with SIGKILL at each statement boundary; after its restart nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from services.kit.checkpoints import Checkpoint
+from tests.integration.kit.harness import Probe, eventually, header, wire_duplicates
+
+HANDLER = [
+    Checkpoint.BEFORE_CLAIM,
+    Checkpoint.AFTER_CLAIM,
+    Checkpoint.AFTER_SAVE,
+    Checkpoint.AFTER_OUTBOX,
+    Checkpoint.AFTER_COMMIT,
+    Checkpoint.AFTER_OFFSET,
+]
+RELAY = [Checkpoint.RELAY_SELECTED, Checkpoint.RELAY_SENT, Checkpoint.RELAY_DELETED]
+LEASE = [
+    Checkpoint.LEASE_ACQUIRED,
+    Checkpoint.LEASE_FENCED,
+    Checkpoint.AFTER_SAVE,
+    Checkpoint.AFTER_OUTBOX,
+    Checkpoint.AFTER_COMMIT,
+    Checkpoint.LEASE_TICKED,
+]
+ASKED = 24
+
+
+def crash_and_recover(probe: Probe, checkpoint: Checkpoint, on: int, mode: str = "") -> int:
+    """Kill the probe at the checkpoint, start it again, wait for the end; returns the copies on the wire."""
+    ids = probe.ask(range(ASKED), copies=lambda number: 2 if number % 8 == 0 else 1)
+    process = probe.start(crash_at=checkpoint.value, crash_on=str(on), mode=mode)
+    assert process.wait(timeout=40) == -signal.SIGKILL, probe.log.read_text()[-4000:]
+    with probe.running(mode=mode):
+        eventually(lambda: probe.is_done(ASKED), say=probe.log.read_text()[-4000:])
+    said = probe.said()
+    assert probe.effects() == dict.fromkeys(ids, 1)
+    assert sorted({header(record, "ce_causationid") for record in said}) == sorted(ids)
+    assert len({(header(record, "ce_source"), header(record, "ce_id")) for record in said}) == ASKED
+    return wire_duplicates(said)
+
+
+def assert_gap_free(probe: Probe) -> None:
+    """Per key, the first copies on the topic are numbered 1, 2, 3, … in the order they stand there."""
+    by_key: dict[bytes, list[int]] = {}
+    for record in probe.said():
+        sequences = by_key.setdefault(record.key or b"", [])
+        if (number := int(header(record, "ce_sequence"))) not in sequences:
+            sequences.append(number)
+    assert by_key
+    for sequences in by_key.values():
+        assert sequences == list(range(1, len(sequences) + 1))
+
+
+@pytest.mark.parametrize("on", [1, 3])
+@pytest.mark.parametrize("checkpoint", HANDLER)
+def test_handler_killed(
+    probe: Probe, checkpoint: Checkpoint, on: int, record_property: Callable[[str, object], None]
+) -> None:
+    copies = crash_and_recover(probe, checkpoint, on)
+    record_property("duplicates_on_the_wire", copies)
+    assert_gap_free(probe)
+
+
+@pytest.mark.parametrize("on", [1, 2])
+@pytest.mark.parametrize("checkpoint", RELAY)
+def test_relay_killed(
+    probe: Probe, checkpoint: Checkpoint, on: int, record_property: Callable[[str, object], None]
+) -> None:
+    copies = crash_and_recover(probe, checkpoint, on)
+    record_property("duplicates_on_the_wire", copies)
+    assert_gap_free(probe)
+    if checkpoint is Checkpoint.RELAY_SENT:
+        assert copies > 0, "killed between delivery and deletion, the relay must have sent something again"
+
+
+@pytest.mark.parametrize("checkpoint", LEASE)
+def test_lease_holder_killed(
+    probe: Probe, checkpoint: Checkpoint, record_property: Callable[[str, object], None]
+) -> None:
+    copies = crash_and_recover(probe, checkpoint, on=2 if checkpoint is not Checkpoint.LEASE_ACQUIRED else 1, mode="lease")
+    record_property("duplicates_on_the_wire", copies)
+    assert_gap_free(probe)
