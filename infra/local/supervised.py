@@ -42,7 +42,9 @@ class SupervisedPart:
         """Start it unless it runs, and wait until it is healthy; raises PartFailed, and then leaves no process."""
         running = self._record.process if self._running() else None
         try:
-            process.wait_healthy(running or self._launch(), self.part.is_healthy, self.part.start_seconds, self.part.log)
+            process.wait_healthy(
+                running or self._launch(), self.part.is_healthy, self.part.start_seconds, self.part.log
+            )
         except BaseException:
             if running is None:
                 self.kill()

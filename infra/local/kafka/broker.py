@@ -3,6 +3,7 @@
 import base64
 import shutil
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,8 +21,9 @@ _FORMAT_SECONDS = 60.0
 _MEMORY = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
 
 
-def configuration(port: int, controller_port: int, data: Path) -> dict[str, str]:
+def configuration(ports: Sequence[int], data: Path) -> dict[str, str]:
     """`server.properties` of a node that is alone, so that nothing may ask for a second replica."""
+    port, controller_port = ports
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -92,7 +94,7 @@ class Kafka(Part):
         self.folder.mkdir(mode=0o700, exist_ok=True)
         (self.folder / "tmp").mkdir(exist_ok=True)
         settings = self.folder / "server.properties"
-        settings.write_text(properties(configuration(*self.ports, self._data)))
+        settings.write_text(properties(configuration(self.ports, self._data)))
         if not (self._data / "meta.properties").exists():
             self._format(settings)
         return self._java("kafka.Kafka", str(settings))

@@ -43,9 +43,7 @@ def java() -> Path:
     home = os.environ.get("JAVA_HOME")
     found = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
     if found is None or _java_major(found) < _OLDEST_JAVA:
-        raise PartMissing(
-            f"kafka: install Java {_OLDEST_JAVA} or newer (Debian: apt-get install default-jre-headless), or set JAVA_HOME"
-        )
+        raise PartMissing(f"kafka: install Java {_OLDEST_JAVA} or newer (Debian: apt-get install default-jre-headless)")
     return Path(found)
 
 
