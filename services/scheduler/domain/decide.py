@@ -47,7 +47,7 @@ def _plan_is_known(snapshot: Snapshot, request: Request) -> bool:
 
 
 def _too_large(snapshot: Snapshot, request: Request) -> Rejected | None:
-    """Refuses what the pool could not hold even if it were empty. A pool without nodes refuses nothing: they may come."""
+    """Refuses what the pool could not hold even if it were empty. An empty pool refuses nothing: nodes may come."""
     if request.pool != snapshot.pool:
         detail = f"pool {request.pool!r} does not exist; ask for {snapshot.pool!r}"
         return Rejected(QueueReason.TOO_LARGE_FOR_POOL, detail)

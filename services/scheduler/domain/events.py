@@ -11,6 +11,7 @@ from schemas.placement import (
     PlacementEvent,
 )
 from services.scheduler.domain.decision import Decided, Numbered, Placed, Queued, Released
+from services.scheduler.domain.explain import LONGEST
 
 
 def event_of(outcome: Numbered, record: DecisionRecord) -> PlacementEvent:
@@ -46,12 +47,12 @@ def _event_of_decision(decided: Decided, record: DecisionRecord) -> PlacementEve
             decision=record,
             position=decision.position,
             reason=decision.reason,
-            detail=decision.detail,
+            detail=decision.detail[:LONGEST],
         )
     return CapacityRejected(
         reservation_id=request.reservation_id,
         deployment_id=request.deployment_id,
         decision=record,
         reason=decision.reason,
-        detail=decision.detail,
+        detail=decision.detail[:LONGEST],
     )

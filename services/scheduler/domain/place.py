@@ -33,20 +33,17 @@ class Placement:
 
 def place(cluster: Cluster, resources: Resources, replicas: int, policy: Policy) -> Placement | None:
     """Places for all replicas, chosen one after another on a working copy; None when not all fit."""
+    first = ranking = rank(cluster, resources, policy)
     working = cluster.copy() if replicas > 1 else cluster
     allocations: list[Allocation] = []
-    first: Ranking | None = None
-    for replica in range(replicas):
-        ranking = rank(working, resources, policy)
-        if ranking is None:
-            return None
-        first = first or ranking
-        allocation = _allocate(working, int(ranking.rows[0]), resources, replica, policy)
+    while first is not None and ranking is not None:
+        allocation = _allocate(working, int(ranking.rows[0]), resources, len(allocations), policy)
         allocations.append(allocation)
-        if replica + 1 < replicas:
-            working.take(resources, allocation)
-    assert first is not None
-    return Placement(tuple(allocations), first)
+        if len(allocations) == replicas:
+            return Placement(tuple(allocations), first)
+        working.take(resources, allocation)
+        ranking = rank(working, resources, policy)
+    return None
 
 
 def rank(cluster: Cluster, resources: Resources, policy: Policy) -> Ranking | None:

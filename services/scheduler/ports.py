@@ -1,0 +1,78 @@
+"""What the scheduler needs from outside: the log of inputs, for any copy, and the state of a pool, for its owner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from schemas.base import EventData
+from schemas.placement import DecisionRecord
+from services.kit.persistence.unit_of_work import UnitOfWork
+from services.scheduler.domain.decision import NodeChanged, Numbered, TenantChanged
+from services.scheduler.domain.model import Input
+from services.scheduler.domain.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An input that was recorded and not applied yet."""
+
+    id: int
+    """Its place in the log of inputs; grows, with gaps."""
+    entry: Input
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A decision or release with the number that the pool gave it."""
+
+    outcome: Numbered
+    record: DecisionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """An input that was applied, and all that followed from it."""
+
+    id: int
+    """The `Pending.id`."""
+    tenant_id: UUID
+    """Tenant that the input is about."""
+    number: int
+    """Number among the inputs that the pool applied, gap-free from 1: the order in which a replay applies them."""
+    changes: tuple[NodeChanged | TenantChanged, ...]
+    recorded: tuple[Recorded, ...]
+
+
+class InputLog(Protocol):
+    """The messages about each pool, in order. Any copy appends."""
+
+    async def append(self, work: UnitOfWork, pool: str, entry: Input) -> None:
+        """Record the input at the end of the pool's log, and wake the pool's owner when the transaction commits."""
+
+    async def pool_of(self, work: UnitOfWork, tenant_id: UUID, reservation_id: UUID) -> str | None:
+        """The pool in whose log the reservation was asked for; None when it was not."""
+
+
+class PoolStore(Protocol):
+    """The state of pools. Only the owner of a pool uses it, in a transaction that it fenced."""
+
+    async def load(self, work: UnitOfWork, pool: str) -> Snapshot:
+        """All that the pool's owner must know, from the store alone."""
+
+    async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending]:
+        """The oldest inputs that were not applied, in order."""
+
+    async def closed(self, work: UnitOfWork, entries: Sequence[Input]) -> set[UUID]:
+        """Those reservations of the inputs that were released or refused before."""
+
+    async def save(self, work: UnitOfWork, snapshot: Snapshot, applied: Sequence[Applied]) -> None:
+        """Store what followed from a batch of inputs, and how far the pool has come."""
+
+
+def reservation_of(data: EventData) -> UUID | None:
+    """The reservation that a message is about; None when it is about a node or a tenant."""
+    found = getattr(data, "reservation_id", None)
+    return found if isinstance(found, UUID) else None
