@@ -1,38 +1,60 @@
 #!/usr/bin/env bash
 # Makes a bare Debian-like machine ready: Python packages as locked, Java, Maven, Kafka's jars. Quick when all is there.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 UV_VERSION=0.13.9
+export UV_PYTHON_DOWNLOADS=never # the machine's own Python, or none
 
-need() { # need PROGRAM DEBIAN_PACKAGE
-  command -v "$1" >/dev/null && return
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "installing $2" >&2
-    apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null
-  else
-    echo "$1 is missing: install it (Debian: apt-get install $2)" >&2
-    exit 1
-  fi
+fail() {
+  echo "$1 is missing: install it (Debian: apt-get install $2)" >&2
+  exit 1
 }
 
-python=$(command -v python3 || true)
-[ -n "$python" ] && "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-  { echo "Python 3.11 or newer is missing: install it (Debian: apt-get install python3 python3-venv)" >&2; exit 1; }
+# install WHAT PACKAGE…: by apt as root, else one line that says what to do.
+install() {
+  local what=$1
+  shift
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then fail "$what" "$*"; fi
+  echo "installing $*" >&2
+  apt-get update -qq >/dev/null || true # an old list may still do
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null || fail "$what" "$*"
+}
 
-wanted=$(cat requirements.lock pyproject.toml infra/local/kafka/pom.xml | sha256sum | cut -d' ' -f1)
+python_ok() { python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+java_ok() {
+  local version
+  version=$("${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p') || return 1
+  [ "${version:-0}" -ge 17 ]
+}
+
+uv() {
+  local program
+  program=$(type -P uv || echo .tools/uv/bin/uv)
+  if ! [ -x "$program" ]; then
+    python3 -m venv .tools/uv
+    .tools/uv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
+  fi
+  "$program" --quiet "$@"
+}
+
+jars() { .venv/bin/python -m infra.local.kafka.jars >/dev/null; }
+
 stamp=.venv/.ready
-if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && command -v java >/dev/null; then exit 0; fi
-
-uv=$(command -v uv || echo .tools/uv/bin/uv)
-if ! [ -x "$uv" ]; then
-  "$python" -m venv .tools/uv
-  .tools/uv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
+wanted=$(cat requirements.lock pyproject.toml infra/local/kafka/pom.xml infra/local/bootstrap.sh | sha256sum)
+if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+  jars && exit 0 # checks Java and the jars, and fetches them again where `.tools` was emptied
 fi
-[ -x .venv/bin/python ] || "$uv" venv --quiet --python "$python" .venv
-VIRTUAL_ENV=$PWD/.venv "$uv" pip sync --quiet --require-hashes requirements.lock
-VIRTUAL_ENV=$PWD/.venv "$uv" pip install --quiet --no-deps --editable .
 
-need java default-jre-headless
-need mvn maven
-.venv/bin/python -m infra.local.kafka.jars >/dev/null
+python_ok || install "Python 3.11 or newer" python3 python3-venv
+python_ok || fail "Python 3.11 or newer" "python3 python3-venv"
+java_ok || install "Java 17 or newer" default-jre-headless
+java_ok || install "Java 17 or newer" openjdk-17-jre-headless
+command -v mvn >/dev/null || install Maven maven
+
+[ -x .venv/bin/python ] || uv venv --python python3 .venv
+export VIRTUAL_ENV=$PWD/.venv
+uv pip sync --require-hashes requirements.lock
+uv pip install --no-deps --editable .
+jars
 echo "$wanted" >"$stamp"

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from infra.local.errors import NothingStarted, PartGiven
-from infra.local.kafka import Kafka
+from infra.local.kafka.broker import Kafka
 from infra.local.part import Part
 from infra.local.ports import free_ports, is_listening
 from infra.local.postgres import Postgres

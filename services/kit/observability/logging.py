@@ -1,68 +1,102 @@
 """Structured logs: one JSON object a line, with trace, tenant, deployment and event id where they are known.
 
-Secrets never come out: the sink redacts whatever looks like one, in messages, bound fields and exceptions alike.
+Secrets never come out: whatever looks like one is redacted in messages, bound fields and exceptions alike, also in the
+exception that ends the process. A record that cannot be rendered is replaced by a line that says so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-import re
 import sys
+import threading
 import traceback
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Callable
+from datetime import UTC
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
 
 from loguru import logger
 from opentelemetry import trace
 
+from services.kit.observability.redaction import redact, redact_field
+
 if TYPE_CHECKING:
     from loguru import Message, Record
 
-SECRETS = (
-    (re.compile(r"(tw_live_[A-Za-z0-9]+_)[A-Za-z0-9_-]+"), r"\1[redacted]"),
-    (re.compile(r"(?i)(bearer\s+)[A-Za-z0-9._~+/=-]+"), r"\1[redacted]"),
-    (re.compile(r"([a-z][a-z0-9+]*://[^:@/\s]*:)[^@/\s]+@"), r"\1[redacted]@"),
-    (re.compile(r"(?i)((?:password|secret|token)[\"']?\s*[=:]\s*[\"']?)[^\s\"',}]+"), r"\1[redacted]"),
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.S), "[redacted]"),
-)
+Fields = dict[str, str]
+"""One log record, redacted: `ts` (UTC), `level`, `message`, `service`, `instance`, and what else is known."""
 
 
-def redact(text: str) -> str:
-    """`text` with API keys, bearer tokens, passwords in URLs and private keys taken out."""
-    for pattern, replacement in SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
+def configure(
+    service: str, instance: str, level: str = "INFO", stream: TextIO | None = None, *, as_json: bool = True
+) -> None:
+    """Send all logs of the process, those of the standard library too, to `stream` (stderr): as JSON lines, or as text.
 
-
-def configure(service: str, instance: str, level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Send all logs of the process, those of the standard library too, as JSON lines to `stream` (stderr)."""
-    out = stream or sys.stderr
-
-    def sink(message: Message) -> None:
-        out.write(render(message.record, service, instance) + "\n")
-        out.flush()
-
+    The standard library's are taken from WARNING on: libraries are talkative.
+    """
     logger.remove()
-    logger.add(sink, level=level, backtrace=False, diagnose=False)
+    sink = _Sink(stream or sys.stderr, service, instance, _as_json if as_json else _as_text)
+    logger.add(sink, level=level, format=lambda _: "", backtrace=False, diagnose=False)
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
 
 
-def render(record: Record, service: str, instance: str) -> str:
-    """One log record as a line of JSON, redacted."""
-    fields: dict[str, Any] = {
-        "time": record["time"].astimezone().isoformat(),
+def fields_of(record: Record, service: str, instance: str) -> Fields:
+    """What one log record says. Bound fields cannot replace the record's own."""
+    fields = {
+        "ts": record["time"].astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "level": record["level"].name,
+        "message": redact(record["message"]),
         "service": service,
         "instance": instance,
-        "message": record["message"],
-        **{key: str(value) for key, value in record["extra"].items()},
+        **_span_fields(),
     }
-    span = trace.get_current_span().get_span_context()
-    if span.is_valid:
-        fields["trace_id"], fields["span_id"] = f"{span.trace_id:032x}", f"{span.span_id:016x}"
     if (error := record["exception"]) is not None:
-        fields["exception"] = "".join(traceback.format_exception(error.type, error.value, error.traceback))
-    return json.dumps({key: redact(value) for key, value in fields.items()}, ensure_ascii=False)
+        text = "".join(traceback.format_exception(error.type, error.value, error.traceback))
+        fields["exception"] = redact(text)
+    bound = {name: redact_field(name, str(value)) for name, value in record["extra"].items() if value is not None}
+    return bound | fields
+
+
+def _span_fields() -> Fields:
+    span = trace.get_current_span().get_span_context()
+    return {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"} if span.is_valid else {}
+
+
+def _as_json(fields: Fields) -> str:
+    first = ("ts", "level", "message")  # a person who reads a line of JSON reads its beginning
+    return json.dumps({name: fields[name] for name in first} | fields, ensure_ascii=False)
+
+
+def _as_text(fields: Fields) -> str:
+    rest = {name: text for name, text in fields.items() if name not in ("ts", "level", "message", "exception")}
+    line = f"{fields['ts']} {fields['level']:<7} {fields['message']}"
+    line += "".join(f" {name}={text}" for name, text in rest.items())
+    return f"{line}\n{fields['exception']}" if "exception" in fields else line
+
+
+class _Sink:
+    """Writes records; it never raises, because loguru's own complaint would print the record as it is."""
+
+    def __init__(self, stream: TextIO, service: str, instance: str, render: Callable[[Fields], str]) -> None:
+        self._stream = stream
+        self._service = service
+        self._instance = instance
+        self._render = render
+
+    def __call__(self, message: Message) -> None:
+        """Write one record."""
+        try:
+            line = self._render(fields_of(message.record, self._service, self._instance))
+        except Exception as error:
+            line = json.dumps({"level": "ERROR", "message": f"a log record was lost: {type(error).__name__}"})
+        with contextlib.suppress(OSError, ValueError):  # the stream is closed: there is nobody to tell
+            self._stream.write(line + "\n")
+            self._stream.flush()
 
 
 class _ToLoguru(logging.Handler):
@@ -70,5 +104,27 @@ class _ToLoguru(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log it again, at the same level."""
-        level: str | int = record.levelname if record.levelname in logger._core.levels else record.levelno  # type: ignore[attr-defined]
-        logger.opt(exception=record.exc_info).log(level, "{}: {}", record.name, record.getMessage())
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):  # arguments that do not fit: logging would print them to stderr
+            text = f"{record.msg} (its arguments do not fit)"
+        logger.opt(exception=record.exc_info).log(_level_of(record), "{}: {}", record.name, text)
+
+
+def _level_of(record: logging.LogRecord) -> str | int:
+    try:
+        return logger.level(record.levelname).name
+    except ValueError:
+        return record.levelno
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    logger.opt(exception=(kind, error, place)).critical("the process ends: {}", kind.__name__)
+
+
+def _log_uncaught_in_thread(told: threading.ExceptHookArgs) -> None:
+    if told.exc_value is not None:
+        name = told.thread.name if told.thread else "unknown"
+        logger.opt(exception=(told.exc_type, told.exc_value, told.exc_traceback)).critical("thread {} ends", name)

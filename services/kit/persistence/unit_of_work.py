@@ -19,6 +19,8 @@ from services.kit.messaging.origin import Origin
 from services.kit.persistence import outbox
 from services.kit.persistence.leases import FENCE, Lease
 
+BEGIN = text("SELECT 1")
+"""Any statement through SQLAlchemy opens the transaction."""
 SET_TENANT = text("SELECT set_config('taxiway.tenant_id', :tenant, true)")
 
 
@@ -36,6 +38,7 @@ class UnitOfWork:
         self._schema = schema
         self._clock = clock
         self._reached = reached
+        self._begun = False
         self._session: AsyncSession | None = None
         self._events: list[Event[Any]] = []
         self._after_commit: list[Callable[[], None]] = []
@@ -83,7 +86,14 @@ class UnitOfWork:
         self._after_commit.append(call)
 
     async def driver(self) -> Any:
-        """The asyncpg connection below, for the plumbing's own batch statements."""
+        """The asyncpg connection below, for the plumbing's own batch statements.
+
+        SQLAlchemy sends BEGIN with its first own statement only. What went straight to the driver before that would be
+        committed by itself: a crash after the claim then lost the message (seen in the crash test). So BEGIN comes first.
+        """
+        if not self._begun:
+            await self.connection.execute(BEGIN)
+            self._begun = True
         raw = await self.connection.get_raw_connection()
         return raw.driver_connection
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,6 @@ from tests.integration.kit.harness import Probe, make_probe
 
 
 @pytest.fixture
-def probe(addresses: Addresses, tmp_path: Path) -> Iterator[Probe]:
+def probe(addresses: Addresses, tmp_path: Path) -> Probe:
     """Fresh topics, a fresh database, and a log file for the probe processes."""
-    yield make_probe(addresses.kafka_bootstrap, addresses.postgres_dsn, tmp_path / "probe.log")
+    return make_probe(addresses.kafka_bootstrap, addresses.postgres_dsn, tmp_path / "probe.log")

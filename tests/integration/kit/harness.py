@@ -16,7 +16,8 @@ from uuid import uuid4
 
 import asyncpg
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from services.kit.messaging.record import Record, record_of
 from services.kit.persistence import roles
@@ -77,7 +78,7 @@ class Probe:
         for number in numbers:
             event_id = f"ask-{number}"
             name = f"name-{number % names}"
-            headers = [
+            headers: list[tuple[str, str | bytes | None]] = [
                 ("ce_specversion", b"1.0"),
                 ("ce_id", event_id.encode()),
                 ("ce_source", b"/test"),
@@ -142,11 +143,11 @@ def header(record: Record, name: str) -> str:
     return next(value or b"" for key, value in record.headers if key == name).decode()
 
 
-def eventually(check: Callable[[], bool], seconds: float = 40, say: str = "it did not happen") -> None:
+def eventually(check: Callable[[], bool], log: Path, seconds: float = 40) -> None:
     """Wait until `check` holds, for what another process does in its own time."""
     deadline = time.monotonic() + seconds
     while not check():
-        assert time.monotonic() < deadline, say
+        assert time.monotonic() < deadline, log.read_text()[-4000:]
         time.sleep(0.05)
 
 

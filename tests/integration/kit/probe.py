@@ -132,9 +132,7 @@ async def main() -> int:
     reached = crash_at(os.environ.get("PROBE_CRASH_AT"), int(os.environ.get("PROBE_CRASH_ON", "1")))
     database = Database(os.environ["PROBE_DSN"], "/test/probe", reached=reached)
     producer = ProducerBridge(os.environ["PROBE_KAFKA"], "probe")
-    service = Service(
-        "probe", components(database, producer, reached), close=[producer.close, database.close]
-    )
+    service = Service("probe", components(database, producer, reached), close=[producer.close, database.close])
     return await service.run()
 
 

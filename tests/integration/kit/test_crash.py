@@ -36,7 +36,7 @@ def crash_and_recover(probe: Probe, checkpoint: Checkpoint, on: int, mode: str =
     process = probe.start(crash_at=checkpoint.value, crash_on=str(on), mode=mode)
     assert process.wait(timeout=40) == -signal.SIGKILL, probe.log.read_text()[-4000:]
     with probe.running(mode=mode):
-        eventually(lambda: probe.is_done(ASKED), say=probe.log.read_text()[-4000:])
+        eventually(lambda: probe.is_done(ASKED), probe.log)
     said = probe.said()
     assert probe.effects() == dict.fromkeys(ids, 1)
     assert sorted({header(record, "ce_causationid") for record in said}) == sorted(ids)
@@ -82,6 +82,8 @@ def test_relay_killed(
 def test_lease_holder_killed(
     probe: Probe, checkpoint: Checkpoint, record_property: Callable[[str, object], None]
 ) -> None:
-    copies = crash_and_recover(probe, checkpoint, on=2 if checkpoint is not Checkpoint.LEASE_ACQUIRED else 1, mode="lease")
+    copies = crash_and_recover(
+        probe, checkpoint, on=2 if checkpoint is not Checkpoint.LEASE_ACQUIRED else 1, mode="lease"
+    )
     record_property("duplicates_on_the_wire", copies)
     assert_gap_free(probe)

@@ -1,0 +1,1 @@
+"""What metering knows: who may report, what is counted into which total, when a limit is passed. Pure."""

@@ -1,0 +1,29 @@
+"""Why a record from outside is refused, beside what `schemas.errors` knows. It becomes a dead letter.
+
+ContractError (schemas)
+├── RecordTooLargeError   the value is larger than a record may be
+├── ForeignTenantError    the signer may not speak for the tenant of the samples
+└── FutureSampleError     a sample lies too far in the future
+"""
+
+from __future__ import annotations
+
+from schemas.errors import ContractError
+
+
+class RecordTooLargeError(ContractError):
+    """The value is larger than MAX_RECORD_BYTES."""
+
+    code = "too-large"
+
+
+class ForeignTenantError(ContractError):
+    """A tenant's key, samples of another tenant."""
+
+    code = "foreign-tenant"
+
+
+class FutureSampleError(ContractError):
+    """A sample's time is too far after the record was appended."""
+
+    code = "future-sample"

@@ -1,0 +1,101 @@
+"""The words of metering: producers, reports, totals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from schemas.tenant import Limit, ProducerScope, Window
+from schemas.usage import UsageSample
+
+
+@dataclass(frozen=True, slots=True)
+class Producer:
+    """A registered key, and for whom it may speak."""
+
+    key_id: str
+    tenant_id: UUID
+    """Whose key it is; PLATFORM_TENANT for gateways of the platform."""
+    public_key: str
+    """Ed25519, unpadded base64url."""
+    scope: ProducerScope
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a tenant's usage is measured against."""
+
+    tenant_id: UUID
+    limits: tuple[Limit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A verified record: the samples of one tenant, and where they stand in the log."""
+
+    tenant_id: UUID
+    source: str
+    """The signer's tenant and its CloudEvents source: nobody can take the ids of another's samples."""
+    samples: tuple[UsageSample, ...]
+    partition: int
+    offset: int
+    event_id: str
+    """CloudEvents id of the record."""
+    ends_holds: bool
+    """Whether its hold ids are believed: those of the platform's own producers are, a tenant's are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class TotalKey:
+    """One total: what a tenant used of a meter in a window, as far as one source partition told."""
+
+    tenant_id: UUID
+    meter: str
+    """A `Meter`, or DUPLICATES."""
+    window: Window
+    window_start: date
+    """First day, UTC."""
+    partition: int
+
+    def __str__(self) -> str:
+        start = self.window_start.isoformat()
+        return f"{self.tenant_id}|{self.meter}|{self.window}|{start}|{self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A sum in the meter's unit, and the offset up to which it counts. The two are never written apart."""
+
+    total: int
+    hi: int
+
+
+NOTHING = Total(total=0, hi=-1)
+"""A total before its first record."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitedUse:
+    """A limit of the tenant's plan, and what is settled under it over all partitions."""
+
+    limit: Limit
+    window_start: date
+    settled: int
+
+
+def window_start(window: Window, moment: datetime) -> date:
+    """First day of the window that `moment` (UTC) is in."""
+    day = moment.date()
+    return day if window is Window.DAY else day.replace(day=1)
+
+
+def higher(first: Total, second: Total) -> Total:
+    """The one that counts further. At the same offset both are the same."""
+    return second if second.hi > first.hi else first
+
+
+def hold_ids(samples: Sequence[UsageSample]) -> tuple[str, ...]:
+    """The holds that the samples name, each once."""
+    return tuple(dict.fromkeys(sample.hold_id for sample in samples if sample.hold_id))
