@@ -43,9 +43,7 @@ def _rejected(view: DeploymentView, data: d.DeploymentRejected) -> DeploymentVie
     """A refusal of a change leaves the deployment as it is; one that names nothing is all there is to show."""
     if view.revision > 0:
         return view
-    refusal = Refusal(
-        code=data.code, detail="; ".join(v.message for v in data.violations), violations=data.violations
-    )
+    refusal = Refusal(code=data.code, detail="; ".join(v.message for v in data.violations), violations=data.violations)
     return view.model_copy(update={"name": data.name, "refusal": refusal})
 
 

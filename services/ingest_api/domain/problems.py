@@ -29,7 +29,9 @@ CATALOGUE: dict[str, Kind] = {
     "forbidden": Kind(403, "Not allowed", "The credential lacks the scope, or speaks for no tenant. Use another one."),
     "wrong-tenant": Kind(403, "Wrong tenant", "The tenant comes from the credential alone; leave it out of the body."),
     "tenant-suspended": Kind(403, "Tenant suspended", "The tenant may start nothing new until an operator resumes it."),
-    "quota-exceeded": Kind(403, "Quota exceeded", "It does not fit under the limit. Wait for `reset`, or ask for more."),
+    "quota-exceeded": Kind(
+        403, "Quota exceeded", "It does not fit under the limit. Wait for `reset`, or ask for more."
+    ),
     "not-found": Kind(404, "Not found", "Nothing with this id belongs to the tenant of the credential."),
     "method-not-allowed": Kind(405, "Method not allowed", "See the Allow header and the API's documentation."),
     "conflict": Kind(409, "Conflict", "What is there already does not agree with the request."),
