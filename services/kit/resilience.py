@@ -55,7 +55,7 @@ class Breaker:
         return str(self._breaker.current_state)
 
     async def call(self, make: Callable[[], Awaitable[ResultT]]) -> ResultT:
-        """Await what `make` makes and pass on what it raises; raises `TransientError` at once while the breaker is open."""
+        """What `make` makes, awaited; raises what it raises, and `TransientError` at once while the breaker is open."""
         is_trial = self._admit()
         try:
             result = await make()

@@ -181,9 +181,9 @@ def publish(snapshot: Snapshot) -> None:
         labels = (lag.topic, str(lag.partition), lag.group)
         metrics.LAG_OFFSETS.labels(*labels).set(lag.offsets_behind)
         metrics.LAG_SECONDS.labels(*labels).set(lag.oldest_seconds)
+        metrics.LAG_MEASURED_AT.labels(lag.group).set(snapshot.measured_at.timestamp())
     for topic, depth in snapshot.dead_letters.items():
         metrics.DEAD_LETTER_DEPTH.labels(topic).set(depth)
-    metrics.LAG_MEASURED_AT.set(snapshot.measured_at.timestamp())
 
 
 async def _wait(stopping: asyncio.Event, seconds: float) -> None:

@@ -1,17 +1,29 @@
 """`/metrics`, `/healthz` and `/readyz` on a port of their own.
 
-`/healthz` answers for the loops, not for the process: each beats, and one that has not for too long is named.
+`/healthz` answers for the loops, not for the process: each beats, and one that has not for too long is named. It fails
+for what a restart may mend. `/readyz` says whether the service takes work, and what it needs that is away.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from services.kit.errors import TaxiwayError
+from services.kit.observability.redaction import redact
+
 STALE_SECONDS = 30.0
+CHECK_SECONDS = 2.0
+"""How long one readiness check may take."""
+CLOSE_SECONDS = 2.0
+"""How long an open request may hold up the end."""
+
+Check = Callable[[], Awaitable[None]]
+"""Asks something that the service needs; raises when it is away."""
 
 _heartbeats: dict[str, Heartbeat] = {}
 
@@ -19,16 +31,19 @@ _heartbeats: dict[str, Heartbeat] = {}
 class Heartbeat:
     """The sign of life of one loop; registered under its name."""
 
-    def __init__(self, name: str, stale_seconds: float = STALE_SECONDS) -> None:
+    def __init__(
+        self, name: str, stale_seconds: float = STALE_SECONDS, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self.name = name
         self._stale_seconds = stale_seconds
+        self._monotonic = monotonic
         self._failure: str | None = None
-        self._last = time.monotonic()
+        self._last = monotonic()
         _heartbeats[name] = self
 
     def beat(self) -> None:
         """The loop is alive."""
-        self._last = time.monotonic()
+        self._last = self._monotonic()
 
     def fail(self, reason: str) -> None:
         """The loop has stopped for good, and a person must look."""
@@ -36,19 +51,20 @@ class Heartbeat:
 
     def end(self) -> None:
         """The loop was stopped on purpose."""
-        _heartbeats.pop(self.name, None)
+        if _heartbeats.get(self.name) is self:
+            del _heartbeats[self.name]
 
     def complaint(self) -> str | None:
         """What is wrong with the loop; None when nothing is."""
         if self._failure:
             return f"{self.name}: {self._failure}"
-        silent = time.monotonic() - self._last
+        silent = self._monotonic() - self._last
         return f"{self.name}: no heartbeat for {silent:.0f} s" if silent > self._stale_seconds else None
 
 
 def complaints() -> list[str]:
     """What is wrong with any loop of this process."""
-    return [text for beat in _heartbeats.values() if (text := beat.complaint())]
+    return [text for beat in list(_heartbeats.values()) if (text := beat.complaint())]
 
 
 class HealthServer:
@@ -56,23 +72,30 @@ class HealthServer:
 
     name = "health"
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1", checks: Mapping[str, Check] | None = None) -> None:
         self._port = port
         self._host = host
+        self._checks = dict(checks or {})
         self.ready = False
         """Whether the service takes work: set after start, unset first at SIGTERM."""
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Serve until `stopping`."""
+        """Serve until `stopping`; raises `OSError` when the port is taken."""
+        runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=CLOSE_SECONDS)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+            await stopping.wait()
+        finally:
+            await runner.cleanup()
+
+    def application(self) -> web.Application:
+        """The three routes."""
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, self._host, self._port).start()
-        await stopping.wait()
-        await runner.cleanup()
+        return app
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -82,4 +105,19 @@ class HealthServer:
         return web.json_response({"ok": not wrong, "complaints": wrong}, status=503 if wrong else 200)
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        return web.json_response({"ready": self.ready}, status=200 if self.ready else 503)
+        answers = await asyncio.gather(*(_ask(name, check) for name, check in self._checks.items()))
+        wrong = [answer for answer in answers if answer]
+        ready = self.ready and not wrong
+        return web.json_response({"ready": ready, "complaints": wrong}, status=200 if ready else 503)
+
+
+async def _ask(name: str, check: Check) -> str | None:
+    """What is wrong with one thing that the service needs."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check()
+    except TimeoutError:
+        return f"{name}: no answer within {CHECK_SECONDS:.0f} s"
+    except (TaxiwayError, OSError) as error:
+        return f"{name}: {redact(str(error))}"
+    return None

@@ -63,7 +63,9 @@ LAG_SECONDS = Gauge(
 """The second lag number: what those that wait have waited so far; 0 when none does."""
 LAG_OFFSETS = Gauge("taxiway_lag_offsets", "Offsets behind the end of the log", ["topic", "partition", "group"])
 """The third lag number."""
-LAG_MEASURED_AT = Gauge("taxiway_lag_measured_timestamp_seconds", "When lag was last measured, since the epoch")
+LAG_MEASURED_AT = Gauge(
+    "taxiway_lag_measured_timestamp_seconds", "When lag was last measured, since the epoch", ["group"]
+)
 """While Kafka is away the two gauges stand still; this one tells."""
 DEAD_LETTER_DEPTH = Gauge("taxiway_dead_letter_depth", "Records in a dead-letter topic, not sent back", ["topic"])
 """Those that redrive has sent back are not counted."""

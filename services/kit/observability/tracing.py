@@ -1,40 +1,57 @@
 """OpenTelemetry: one trace that a person can follow over REST, outbox, Kafka and handler.
 
-The messaging conventions: span `{operation} {destination}`; a consumer's span is a new trace with a link to the
-producer's, because hours may lie between. Here handlers run within milliseconds of the request, and a person wants one
-picture: so the handler's span is a child of the producer's as well as linked to it, unless the record was old when it
-arrived.
+The messaging conventions want span `{operation} {destination}`, and a consumer's span in a trace of its own that is
+linked to the producer's, because hours may lie between. Here most handlers run within milliseconds of the request, and
+a person wants one picture. So a consumer's span always links to the span that wrote the message, and while the message
+is fresh it is that span's child too. What came later has a trace of its own: the link leads back, and all spans of one
+request carry its `taxiway.correlation_id`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Link, Span, SpanKind
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from schemas.envelope import Event
+from services.kit.observability.redaction import redact
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 FRESH_SECONDS = 300.0
-"""A record older than this is linked only: its trace has long been closed."""
+"""A message older than this is linked only: its trace has long been closed."""
+OTLP_PATH = "/v1/traces"
+"""Where an OTLP/HTTP endpoint takes traces (OTLP specification 1.x)."""
+
+Attributes = dict[str, str | int]
 
 
 def configure(service: str, instance: str, otlp_endpoint: str | None) -> None:
-    """Export spans to `otlp_endpoint`; without one nothing is recorded and tracing costs next to nothing."""
+    """Export spans to `otlp_endpoint`; without one nothing is recorded and tracing costs next to nothing.
+
+    What is not exported yet goes out when the process ends.
+    """
     if otlp_endpoint is None:
         return
     resource = Resource.create({"service.name": f"taxiway-{service}", "service.instance.id": instance})
     provider = TracerProvider(resource=resource)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=otlp_endpoint)))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=traces_url(otlp_endpoint))))
     trace.set_tracer_provider(provider)
+
+
+def traces_url(endpoint: str) -> str:
+    """The address for traces; a bare `http://host:4318` gets the standard path."""
+    return endpoint if urlsplit(endpoint).path.strip("/") else endpoint.rstrip("/") + OTLP_PATH
 
 
 def tracer() -> trace.Tracer:
@@ -43,30 +60,82 @@ def tracer() -> trace.Tracer:
 
 
 def current_traceparent() -> str | None:
-    """The W3C Trace Context of the current span; None outside of a recorded one."""
+    """The W3C Trace Context of the current span, to be stored beside what it caused; None outside of a span."""
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier)
     return carrier.get("traceparent")
 
 
 @contextmanager
-def handling(event: Event[Any], group: str, *, age_seconds: float = 0.0) -> Iterator[Span]:
-    """The consumer span around one handler."""
-    topic = event.position.topic if event.position else event.data.topic
-    context = _PROPAGATOR.extract({"traceparent": event.traceparent}) if event.traceparent else None
-    producer = trace.get_current_span(context).get_span_context() if context else None
-    with tracer().start_as_current_span(
-        f"process {topic}",
-        context=context if age_seconds < FRESH_SECONDS else None,
-        kind=SpanKind.CONSUMER,
-        links=[Link(producer)] if producer is not None and producer.is_valid else [],
-        attributes=_attributes(event, topic, group),
-    ) as span:
+def serving(method: str, route: str, traceparent: str | None = None) -> Iterator[Span]:
+    """The server span around one REST request, `{method} {route}`, as a child of the caller's `traceparent`."""
+    attributes: Attributes = {"http.request.method": method, "http.route": route}
+    with _span(f"{method} {route}", SpanKind.SERVER, _context(traceparent), None, attributes) as span:
         yield span
 
 
-def _attributes(event: Event[Any], topic: str, group: str) -> dict[str, str | int]:
-    attributes: dict[str, str | int] = {
+@contextmanager
+def sending(topic: str, key: str, traceparent: str | None) -> Iterator[Span]:
+    """The producer span around one send, as a child of the span that wrote the message into the outbox.
+
+    The message keeps the writer's `traceparent`: relays resend, and a message has one origin.
+    """
+    attributes: Attributes = {
+        "messaging.system": "kafka",
+        "messaging.operation.type": "send",
+        "messaging.operation.name": "send",
+        "messaging.destination.name": topic,
+        "messaging.kafka.message.key": key,
+    }
+    with _span(f"send {topic}", SpanKind.PRODUCER, _context(traceparent), None, attributes) as span:
+        yield span
+
+
+@contextmanager
+def handling(event: Event[Any], group: str, *, age_seconds: float | None = None) -> Iterator[Span]:
+    """The consumer span around one handler; the message is as old as its log-append time says, or `age_seconds`."""
+    topic = event.position.topic if event.position else event.data.topic
+    writer = _context(event.traceparent)
+    age = _age_of(event) if age_seconds is None else age_seconds
+    parent = writer if age < FRESH_SECONDS else Context()
+    with _span(f"process {topic}", SpanKind.CONSUMER, parent, writer, _attributes(event, topic, group)) as span:
+        yield span
+
+
+@contextmanager
+def _span(
+    name: str, kind: SpanKind, parent: Context, linked: Context | None, attributes: Mapping[str, str | int]
+) -> Iterator[Span]:
+    """A span that is current in the block and ends with it. Of an error it tells the kind and the redacted text."""
+    to = trace.get_current_span(linked).get_span_context() if linked is not None else trace.INVALID_SPAN_CONTEXT
+    with tracer().start_as_current_span(
+        name,
+        context=parent,
+        kind=kind,
+        links=[Link(to)] if to.is_valid else [],
+        attributes=attributes,
+        record_exception=False,  # it would export the text as it is
+        set_status_on_exception=False,
+    ) as span:
+        try:
+            yield span
+        except Exception as error:
+            span.set_attribute("error.type", type(error).__qualname__)
+            span.set_status(Status(StatusCode.ERROR, redact(str(error))))
+            raise
+
+
+def _context(traceparent: str | None) -> Context:
+    """The context of a `traceparent`; an empty one when there is none or it is malformed."""
+    return _PROPAGATOR.extract({"traceparent": traceparent} if traceparent else {}, context=Context())
+
+
+def _age_of(event: Event[Any]) -> float:
+    return (datetime.now(UTC) - event.position.appended_at).total_seconds() if event.position else 0.0
+
+
+def _attributes(event: Event[Any], topic: str, group: str) -> Attributes:
+    attributes: Attributes = {
         "messaging.system": "kafka",
         "messaging.operation.type": "process",
         "messaging.operation.name": "process",
@@ -75,12 +144,11 @@ def _attributes(event: Event[Any], topic: str, group: str) -> dict[str, str | in
         "messaging.message.id": event.id,
         "messaging.kafka.message.key": event.key,
         "taxiway.event.type": event.type,
+        "taxiway.correlation_id": event.correlationid or event.id,
     }
     if event.position is not None:
         attributes["messaging.destination.partition.id"] = str(event.position.partition)
         attributes["messaging.kafka.offset"] = event.position.offset
-    if event.correlationid:
-        attributes["taxiway.correlation_id"] = event.correlationid
     if event.tenantid:
         attributes["taxiway.tenant_id"] = event.tenantid
     return attributes
