@@ -125,7 +125,7 @@ def entry(data: EventData, tenant_id: UUID = TEAM) -> Input:
 def event(data: EventData, tenant_id: UUID | None = TEAM, **attributes: Any) -> Event[Any]:
     """The data as an event that was read from Kafka, each under a new id."""
     number = next(_numbers)
-    given = {
+    given: dict[str, Any] = {
         "id": f"event-{number}",
         "source": "/taxiway/test",
         "time": NOW,

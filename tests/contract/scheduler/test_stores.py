@@ -1,0 +1,193 @@
+"""What every implementation of the scheduler's ports must do; the fakes are trusted because they pass this too."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from schemas.base import EventData
+from services.kit.clock import HeldClock
+from services.kit.errors import LeaseLostError
+from services.kit.persistence.leases import Lease
+from services.scheduler.domain.apply import apply
+from services.scheduler.domain.model import Input
+from services.scheduler.domain.policies import policy_named
+from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.entrypoints.owner import PoolOwner
+from tests.contract.scheduler.conftest import Stores
+from tests.fakes.scheduler.builders import (
+    NOW,
+    OTHER_TEAM,
+    TEAM,
+    cpu_only,
+    entry,
+    gpus,
+    identity,
+    node,
+    node_removed,
+    release,
+    requested,
+    reserve,
+    suspended,
+    tenant,
+)
+
+LIFE = (
+    node("n2", 2, "T4"),
+    node("n1", 4, "A100"),
+    node("n3", 1),
+    node_removed("n3"),
+    tenant(limit=50_000),
+    tenant(OTHER_TEAM),
+    suspended(OTHER_TEAM),
+    requested("held", gpus(1, 300, "T4", "A100"), first=3),
+    reserve("cpu", cpu_only(2000)),
+    reserve("given back", gpus(2)),
+    reserve("waits", gpus(4)),
+    reserve("urgent", gpus(4), priority=900),
+    reserve("waits too", gpus(4), replicas=1, priority=50),
+    reserve("refused", gpus(8)),
+    release("given back"),
+    release("never asked"),
+    reserve("gone before placed", gpus(4)),
+    release("gone before placed"),
+)
+
+
+async def told(stores: Stores, *messages: EventData, pool: str = "default") -> list[Input]:
+    entries = [entry(data) for data in messages]
+    async with stores.unit_of_work() as work:
+        for each in entries:
+            await stores.inputs.append(work, pool, each)
+    return entries
+
+
+async def run(stores: Stores, batch_size: int = 200, pool: str = "default") -> Lease:
+    """An owner takes over and applies all there is."""
+    wake = asyncio.Event()
+    owner = PoolOwner(pool, policy_named("default"), stores, stores.pools, HeldClock(NOW), wake, batch_size=batch_size)
+    lease = await stores.lease(f"pool:{pool}")
+    await owner.take_over(lease)
+    wake.set()
+    while wake.is_set():
+        wake.clear()
+        await owner.tick(lease)
+    return lease
+
+
+async def load(stores: Stores, pool: str = "default") -> Snapshot:
+    async with stores.unit_of_work() as work:
+        return await stores.pools.load(work, pool)
+
+
+def content(snapshot: Snapshot) -> dict[str, Any]:
+    """All that a snapshot says."""
+    cluster = snapshot.cluster
+    return {
+        "nodes": cluster.nodes,
+        "free": [array.tolist() for array in (cluster.cpu_free, cluster.memory_free, cluster.gpu_free)],
+        "tenants": snapshot.tenants,
+        "reservations": snapshot.reservations,
+        "queue": list(snapshot.queue),
+        "held": +snapshot.gpu_milli_held,
+        "reached": (snapshot.applied, snapshot.decided),
+    }
+
+
+async def test_an_unknown_pool_is_empty(stores: Stores) -> None:
+    snapshot = await load(stores)
+    assert content(snapshot) == content(Snapshot("default"))
+
+
+async def test_inputs_come_back_as_they_were_in_order(stores: Stores) -> None:
+    entries = await told(stores, *LIFE)
+    async with stores.unit_of_work() as work:
+        pending = await stores.pools.pending(work, "default", 100)
+        few = await stores.pools.pending(work, "default", 3)
+        assert await stores.pools.pending(work, "other", 100) == []
+    assert [each.entry for each in pending] == entries
+    assert few == pending[:3]
+    assert [each.id for each in pending] == sorted(each.id for each in pending)
+
+
+async def test_what_was_not_committed_is_not_there(stores: Stores) -> None:
+    async def fail_after_append() -> None:
+        async with stores.unit_of_work() as work:
+            await stores.inputs.append(work, "default", entry(reserve("a")))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail_after_append()
+    async with stores.unit_of_work() as work:
+        assert await stores.pools.pending(work, "default", 100) == []
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 200])
+async def test_a_loaded_snapshot_is_the_one_that_was_saved(stores: Stores, batch_size: int) -> None:
+    """Restart from the store alone: what is loaded is what the domain, fed with the same inputs, knows."""
+    entries = await told(stores, *LIFE)
+    await run(stores, batch_size)
+    in_memory = Snapshot("default")
+    outcomes = [outcome for each in entries for outcome in apply(in_memory, each, policy_named("default"))]
+    in_memory.decided = sum(not type(outcome).__name__.endswith("Changed") for outcome in outcomes)
+    assert content(await load(stores)) == content(in_memory)
+    assert {identity("held"), identity("cpu"), identity("urgent")} == set(in_memory.reservations)
+    assert [request.reservation_id for request in in_memory.queue] == [identity("waits"), identity("waits too")]
+
+
+async def test_an_applied_input_is_not_pending(stores: Stores) -> None:
+    await told(stores, *LIFE)
+    await run(stores)
+    async with stores.unit_of_work() as work:
+        assert await stores.pools.pending(work, "default", 100) == []
+
+
+async def test_what_ended_is_known_as_closed(stores: Stores) -> None:
+    entries = await told(stores, *LIFE)
+    await run(stores)
+    async with stores.unit_of_work() as work:
+        closed = await stores.pools.closed(work, [*entries, entry(reserve("new"))])
+        assert await stores.pools.closed(work, [entry(node("n1"))]) == set()
+    assert closed == {identity(name) for name in ("given back", "refused", "never asked", "gone before placed")}
+
+
+async def test_what_ended_stays_ended_over_a_restart(stores: Stores) -> None:
+    await told(stores, *LIFE)
+    await run(stores)
+    before = content(await load(stores))
+    await told(stores, reserve("given back", gpus(1)), requested("never asked"), release("refused"))
+    await run(stores)
+    after = content(await load(stores))
+    assert after.pop("reached") == (before["reached"][0] + 3, before.pop("reached")[1] + 1)
+    assert after == before
+
+
+async def test_pools_are_apart(stores: Stores) -> None:
+    await told(stores, *LIFE)
+    await told(stores, node("far", pool="other"), pool="other")
+    await run(stores)
+    await run(stores, pool="other")
+    assert [each.name for each in (await load(stores, "other")).cluster.nodes] == ["far"]
+    assert [each.name for each in (await load(stores)).cluster.nodes] == ["n2", "n1", "n3"]
+
+
+async def test_a_reservations_pool_is_found_by_its_tenant(stores: Stores) -> None:
+    await told(stores, release("a"), pool="first")
+    await told(stores, reserve("a"), pool="second")
+    async with stores.unit_of_work() as work:
+        assert await stores.inputs.pool_of(work, TEAM, identity("a")) == "second"
+        assert await stores.inputs.pool_of(work, OTHER_TEAM, identity("a")) is None
+        assert await stores.inputs.pool_of(work, TEAM, identity("b")) is None
+
+
+async def test_an_old_owners_write_fails(stores: Stores) -> None:
+    await told(stores, node("n1"), tenant())
+    old = await run(stores)
+    await told(stores, reserve("a"))
+    owner = PoolOwner("default", policy_named("default"), stores, stores.pools, HeldClock(NOW), asyncio.Event())
+    await stores.lease(old.name)
+    with pytest.raises(LeaseLostError):
+        await owner.tick(old)
+    assert (await load(stores)).reservations == {}

@@ -1,0 +1,172 @@
+"""In-memory adapters of the scheduler's ports, with transactions that roll back; they pass the contract tests."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+from uuid import UUID
+
+from schemas.envelope import Event
+from schemas.placement import ReleaseCapacity
+from services.kit.clock import Clock, HeldClock
+from services.kit.errors import LeaseLostError
+from services.kit.persistence.leases import Lease
+from services.kit.persistence.unit_of_work import UnitOfWork
+from services.scheduler.domain.decision import Decided, NodeChanged, Placed, Queued, Released
+from services.scheduler.domain.model import Input, Node, Request, Reservation, Tenant
+from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.ports import Applied, Pending, Recorded, reservation_of
+from tests.fakes.scheduler.builders import NOW
+
+
+@dataclass
+class Row:
+    """One recorded input."""
+
+    pool: str
+    entry: Input
+    applied: int | None = None
+
+
+@dataclass
+class Tables:
+    """Everything that is stored."""
+
+    inputs: list[Row] = field(default_factory=list)
+    nodes: dict[tuple[str, str], tuple[int, Node]] = field(default_factory=dict)
+    tenants: dict[tuple[str, UUID], Tenant] = field(default_factory=dict)
+    waiting: dict[UUID, tuple[str, Request]] = field(default_factory=dict)
+    reserved: dict[UUID, tuple[str, Reservation]] = field(default_factory=dict)
+    closed: set[UUID] = field(default_factory=set)
+    decisions: list[tuple[int, Recorded]] = field(default_factory=list)
+    """With the number of the input that led to each."""
+    reached: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Applied and decided, by pool."""
+    events: list[Event[Any]] = field(default_factory=list)
+    epochs: dict[str, int] = field(default_factory=dict)
+
+
+class InMemoryUnitOfWork(UnitOfWork):
+    """A transaction on `InMemoryDatabase`; it has no connection."""
+
+    def __init__(self, tables: Tables, clock: Clock) -> None:
+        super().__init__(cast(Any, None), "/taxiway/scheduler", "scheduler", clock)
+        self._tables = tables
+
+    async def fence(self, lease: Lease) -> None:
+        """As the real one: the epoch must be the newest."""
+        if self._tables.epochs.get(lease.name) != lease.epoch:
+            raise LeaseLostError(f"lease {lease.name} is no longer held under epoch {lease.epoch}")
+
+    async def flush(self) -> None:
+        """Keep what was said."""
+        self._tables.events += self._events
+
+
+class InMemoryDatabase:
+    """Units of work on tables in memory."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.tables = Tables()
+        self._clock = clock or HeldClock(NOW)
+        self.notified: list[str] = []
+        """Pools whose owners would have been notified, in order."""
+
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator[UnitOfWork]:
+        """Commits when the block ends; leaves no trace when it raises."""
+        before = copy.deepcopy(self.tables)
+        work = InMemoryUnitOfWork(self.tables, self._clock)
+        try:
+            yield work
+            await work.flush()
+        except BaseException:
+            self.tables.__dict__.update(before.__dict__)
+            raise
+        work.committed()
+
+    async def lease(self, name: str) -> Lease:
+        """The lease under a new epoch, taken from whoever has it."""
+        self.tables.epochs[name] = self.tables.epochs.get(name, 0) + 1
+        return Lease(name, "test", self.tables.epochs[name])
+
+
+class InMemoryInputLog:
+    """See `ports.InputLog`."""
+
+    def __init__(self, database: InMemoryDatabase) -> None:
+        self._database = database
+
+    async def append(self, work: UnitOfWork, pool: str, entry: Input) -> None:
+        self._database.tables.inputs.append(Row(pool, entry))
+        work.after_commit(lambda: self._database.notified.append(pool))
+
+    async def pool_of(self, work: UnitOfWork, tenant_id: UUID, reservation_id: UUID) -> str | None:
+        for row in self._database.tables.inputs:
+            if isinstance(row.entry.data, ReleaseCapacity) or row.entry.tenant_id != tenant_id:
+                continue
+            if reservation_of(row.entry.data) == reservation_id:
+                return row.pool
+        return None
+
+
+class InMemoryPoolStore:
+    """See `ports.PoolStore`."""
+
+    def __init__(self, database: InMemoryDatabase) -> None:
+        self._database = database
+
+    async def load(self, work: UnitOfWork, pool: str) -> Snapshot:
+        tables = self._database.tables
+        applied, decided = tables.reached.get(pool, (0, 0))
+        nodes = sorted((rank, node) for (owner, _), (rank, node) in tables.nodes.items() if owner == pool)
+        return Snapshot(
+            pool,
+            nodes=[node for _, node in nodes],
+            tenants=[tenant for (owner, _), tenant in tables.tenants.items() if owner == pool],
+            reservations=[reservation for owner, reservation in tables.reserved.values() if owner == pool],
+            waiting=[request for owner, request in tables.waiting.values() if owner == pool],
+            applied=applied,
+            decided=decided,
+        )
+
+    async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending]:
+        rows = enumerate(self._database.tables.inputs)
+        waiting = [Pending(number, row.entry) for number, row in rows if row.pool == pool and row.applied is None]
+        return waiting[:limit]
+
+    async def closed(self, work: UnitOfWork, entries: Sequence[Input]) -> set[UUID]:
+        return self._database.tables.closed & {found for entry in entries if (found := reservation_of(entry.data))}
+
+    async def save(self, work: UnitOfWork, snapshot: Snapshot, applied: Sequence[Applied]) -> None:
+        tables, pool = self._database.tables, snapshot.pool
+        for item in applied:
+            tables.inputs[item.id].applied = item.number
+            for change in item.changes:
+                if isinstance(change, NodeChanged):
+                    tables.nodes[pool, change.node.name] = (change.rank, change.node)
+                else:
+                    tables.tenants[pool, change.tenant.tenant_id] = change.tenant
+            for recorded in item.recorded:
+                self._keep(pool, recorded)
+                tables.decisions.append((item.number, recorded))
+        tables.reached[pool] = (snapshot.applied, snapshot.decided)
+
+    def _keep(self, pool: str, recorded: Recorded) -> None:
+        tables, outcome = self._database.tables, recorded.outcome
+        if isinstance(outcome, Released):
+            tables.waiting.pop(outcome.reservation_id, None)
+            tables.reserved.pop(outcome.reservation_id, None)
+            tables.closed.add(outcome.reservation_id)
+        elif isinstance(outcome, Decided):
+            request, decision = outcome.request, outcome.decision
+            tables.waiting.pop(request.reservation_id, None)
+            if isinstance(decision, Placed):
+                tables.reserved[request.reservation_id] = (pool, Reservation(request, decision.allocations))
+            elif isinstance(decision, Queued):
+                tables.waiting[request.reservation_id] = (pool, request)
+            else:
+                tables.closed.add(request.reservation_id)

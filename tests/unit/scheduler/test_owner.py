@@ -1,0 +1,210 @@
+"""The owner of a pool: batches, numbers, failures, take-over; on stores in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from schemas.base import EventData
+from schemas.placement import CapacityQueued, CapacityRejected, CapacityReleased, CapacityReserved
+from services.kit.clock import HeldClock
+from services.kit.errors import LeaseLostError, TransientError
+from services.kit.persistence.unit_of_work import UnitOfWork
+from services.scheduler.domain.policies import policy_named
+from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.entrypoints.owner import PoolOwner, lease_name
+from services.scheduler.ports import Applied
+from tests.fakes.scheduler.builders import NOW, TEAM, entry, gpus, identity, node, release, requested, reserve, tenant
+from tests.fakes.scheduler.stores import InMemoryDatabase, InMemoryInputLog, InMemoryPoolStore
+
+
+class FailingPoolStore(InMemoryPoolStore):
+    """Fails its next save, after having done it."""
+
+    fails = False
+
+    async def save(self, work: UnitOfWork, snapshot: Snapshot, applied: Sequence[Applied]) -> None:
+        await super().save(work, snapshot, applied)
+        if self.fails:
+            self.fails = False
+            raise TransientError("database: gone")
+
+
+class SlowClock(HeldClock):
+    """Every look at it takes 0.4 s."""
+
+    def now(self) -> datetime:
+        self.advance(0.4)
+        return super().now()
+
+
+class Office:
+    """An owner with a log that can be filled."""
+
+    def __init__(self, batch_size: int = 200, clock: HeldClock | None = None) -> None:
+        self.clock = clock or HeldClock(NOW)
+        self.database = InMemoryDatabase(self.clock)
+        self.store = FailingPoolStore(self.database)
+        self.wake = asyncio.Event()
+        self.owner = PoolOwner(
+            "default",
+            policy_named("default"),
+            self.database,
+            self.store,
+            self.clock,
+            self.wake,
+            batch_size=batch_size,
+        )
+
+    async def given(self, *messages: EventData) -> Office:
+        """These are in the log, and this owner has taken the pool over."""
+        await self.told(*messages)
+        self.lease = await self.database.lease(lease_name("default"))
+        await self.owner.take_over(self.lease)
+        return self
+
+    async def told(self, *messages: EventData) -> None:
+        async with self.database.unit_of_work() as work:
+            for data in messages:
+                await InMemoryInputLog(self.database).append(work, "default", entry(data))
+
+    async def drain(self) -> None:
+        """Tick until nothing wakes the loop."""
+        self.wake.set()
+        while self.wake.is_set():
+            self.wake.clear()
+            await self.owner.tick(self.lease)
+
+    def said(self) -> list[Any]:
+        return [event.data for event in self.database.tables.events]
+
+
+LIFE = (
+    node("n1", 2),
+    tenant(limit=5000),
+    requested("a", gpus(2)),
+    reserve("b", gpus(1, 500)),
+    reserve("c", gpus(1, 400)),
+    reserve("d", gpus(8)),
+    release("a"),
+    release("c"),
+)
+
+
+async def test_each_decision_is_said_once_with_its_number() -> None:
+    office = await Office().given(*LIFE)
+    await office.drain()
+    kinds = [type(data) for data in office.said()]
+    assert kinds == [
+        CapacityReserved,
+        CapacityQueued,
+        CapacityQueued,
+        CapacityRejected,
+        CapacityReleased,
+        CapacityReserved,
+        CapacityReserved,
+        CapacityReleased,
+    ]
+    assert [data.decision.number for data in office.said()] == list(range(1, 9))
+    first = office.said()[0]
+    assert (first.revision, first.stage, first.gpu_milli) == (3, 0, 2000)
+    assert first.explanation.startswith("placed on n1 devices 0,1: tightest fit")
+    assert (first.decision.policy, first.decision.policy_version) == ("best_fit", "1")
+    assert first.decision.decided_at == NOW
+
+
+async def test_what_was_asked_for_is_the_cause_of_what_is_said() -> None:
+    office = await Office().given(*LIFE)
+    await office.drain()
+    asked = entry(reserve("b", gpus(1, 500)))
+    later = office.database.tables.events[5]
+    assert later.data.reservation_id == identity("b")
+    assert later.data.decision.input_id == asked.cause.input_id == later.causationid
+    assert later.data.decision.input_position == asked.cause.input_position
+    assert (later.tenantid, later.actor) == (str(TEAM), "user:ann")
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 7])
+async def test_the_cut_into_batches_plays_no_part(batch_size: int) -> None:
+    whole, cut = await Office().given(*LIFE), await Office(batch_size).given(*LIFE)
+    await whole.drain()
+    await cut.drain()
+    assert [data.model_dump_json() for data in cut.said()] == [data.model_dump_json() for data in whole.said()]
+    assert cut.database.tables.decisions == whole.database.tables.decisions
+
+
+async def test_a_restart_after_every_input_plays_no_part() -> None:
+    whole, restarted = await Office().given(*LIFE), await Office(1).given(*LIFE)
+    await whole.drain()
+    for _ in LIFE:
+        await restarted.given()
+        await restarted.owner.tick(restarted.lease)
+    assert [data.model_dump_json() for data in restarted.said()] == [data.model_dump_json() for data in whole.said()]
+
+
+async def test_a_failed_transaction_leaves_nothing_and_is_decided_again() -> None:
+    office = await Office().given(*LIFE)
+    office.store.fails = True
+    with pytest.raises(TransientError):
+        await office.owner.tick(office.lease)
+    assert (office.said(), office.database.tables.decisions) == ([], [])
+    await office.drain()
+    assert [data.decision.number for data in office.said()] == list(range(1, 9))
+
+
+async def test_an_old_owner_writes_nothing() -> None:
+    office = await Office().given(*LIFE)
+    old = office.lease
+    await office.database.lease(old.name)
+    with pytest.raises(LeaseLostError):
+        await office.owner.tick(old)
+    with pytest.raises(LeaseLostError):
+        await office.owner.take_over(old)
+    assert office.said() == []
+
+
+async def test_a_new_epoch_forgets_what_the_old_one_knew() -> None:
+    office = await Office().given(node("n1", 1), tenant())
+    await office.drain()
+    other = PoolOwner("default", policy_named("default"), office.database, office.store, office.clock, asyncio.Event())
+    await office.told(reserve("a"))
+    await other.tick(await office.database.lease(lease_name("default")))
+    await office.given(reserve("b"))
+    await office.drain()
+    assert [type(data) for data in office.said()] == [CapacityReserved, CapacityQueued]
+
+
+async def test_a_full_batch_wakes_the_loop_for_the_rest() -> None:
+    office = await Office(2).given(*LIFE[:3])
+    await office.owner.tick(office.lease)
+    assert office.wake.is_set()
+    office.wake.clear()
+    await office.owner.tick(office.lease)
+    assert not office.wake.is_set()
+
+
+async def test_a_batch_that_takes_long_ends_early() -> None:
+    office = await Office(clock=SlowClock(NOW)).given(*LIFE)
+    await office.owner.tick(office.lease)
+    assert office.database.tables.reached["default"][0] == 2
+    assert office.wake.is_set()
+    await office.drain()
+    assert office.database.tables.reached["default"] == (8, 8)
+
+
+async def test_the_time_of_a_decision_is_the_clocks() -> None:
+    office = await Office().given(*LIFE[:3])
+    office.clock.advance(90)
+    await office.drain()
+    assert office.said()[0].decision.decided_at == NOW + timedelta(seconds=90)
+
+
+async def test_a_duplicate_request_says_nothing_and_a_duplicate_release_says_zero() -> None:
+    office = await Office(1).given(*LIFE[:2], *(reserve("a"),) * 2, *(release("a"),) * 2, reserve("a"))
+    await office.drain()
+    assert [type(data) for data in office.said()] == [CapacityReserved, CapacityReleased, CapacityReleased]
+    assert [data.gpu_milli for data in office.said()] == [1000, 1000, 0]
