@@ -14,7 +14,7 @@ from infra.local import postgres_program
 from infra.local.account import Account, unprivileged
 from infra.local.errors import PartFailed
 from infra.local.part import Part
-from infra.local.ports import LOOPBACK
+from infra.local.ports import LOOPBACK, is_listening
 from infra.local.postgres_program import Program
 from infra.local.process import Launch, end, run
 
@@ -70,9 +70,9 @@ class Postgres(Part):
         return Launch((str(program.binaries / "postgres"), "-D", str(home / "data"), *options), home, account)
 
     def is_healthy(self) -> bool:
-        """Whether the server says so in the eighth line of postmaster.pid, as pg_ctl reads it."""
+        """Whether the server says so in the eighth line of postmaster.pid, as pg_ctl reads it, and listens still."""
         lines = self._postmaster_file()
-        return len(lines) > 7 and lines[7].strip() == "ready"
+        return len(lines) > 7 and lines[7].strip() == "ready" and is_listening(self.port)
 
     def after_kill(self) -> None:
         """Remove the System V segment that guards the data folder, which outlives a killed server."""

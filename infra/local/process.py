@@ -156,7 +156,8 @@ def _is_gone(process: psutil.Process) -> bool:
     try:
         process.wait(0)  # collects a child of ours, which else would stay a zombie under its pid
     except psutil.TimeoutExpired:
-        # A zombie of another parent is gone too: it holds neither port nor file.
+        # A zombie that its parent does not collect is gone too; but as long as other threads of it are dying, as in
+        # a killed JVM, it still holds its ports.
         with contextlib.suppress(psutil.NoSuchProcess):
-            return bool(process.status() == psutil.STATUS_ZOMBIE)
+            return bool(process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1)
     return True

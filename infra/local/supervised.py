@@ -7,7 +7,9 @@ from pathlib import Path
 import psutil
 
 from infra.local import process
+from infra.local.errors import PartFailed
 from infra.local.part import Part
+from infra.local.ports import is_listening
 from infra.local.process import ProcessId
 from infra.local.record import Record, StackFile
 
@@ -78,7 +80,11 @@ class SupervisedPart:
         return process.find(self._record.process)
 
     def _launch(self) -> ProcessId:
-        started = process.spawn(self.part.prepare(), self.part.log)
+        launch = self.part.prepare()
+        # Else somebody else's server could answer the health check in place of ours.
+        if taken := [port for port in self.part.ports if is_listening(port)]:
+            raise PartFailed(f"{self.part.name}: another process listens on port {taken[0]}")
+        started = process.spawn(launch, self.part.log)
         # At once, before it is healthy: whoever is interrupted now must still be able to stop it.
         self._note(started)
         return started
