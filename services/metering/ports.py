@@ -8,7 +8,7 @@ from datetime import date
 from typing import Protocol
 
 from schemas.quota import QuotaEvent
-from services.kit.messaging.dead_letters import Defect
+from services.kit.messaging.dead_letters import Defect, TripWire
 from services.kit.messaging.origin import Origin
 from services.kit.messaging.record import Record
 from services.kit.persistence.unit_of_work import UnitOfWork
@@ -81,11 +81,14 @@ class Books(Protocol):
         """Everything that is settled."""
 
     async def drift(self, since: date) -> Mapping[str, int]:
-        """Raw sums minus totals of the days from `since` on, by meter; a meter that agrees is 0."""
+        """How far raw sums and totals of the days from `since` on are apart, by meter; 0 where they agree."""
 
 
 class SetAside(Protocol):
     """Takes what cannot be counted; `DeadLetters` does."""
+
+    trip_wire: TripWire
+    """Told of each record that was counted."""
 
     async def set_aside(self, record: Record, defect: Defect) -> None:
         """Keep the record and the reason. Raises `TransientError`, or `TripWireError` when it is too much."""

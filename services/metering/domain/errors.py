@@ -3,7 +3,8 @@
 ContractError (schemas)
 ├── RecordTooLargeError   the value is larger than a record may be
 ├── ForeignTenantError    the signer may not speak for the tenant of the samples
-└── FutureSampleError     a sample lies too far in the future
+├── SampleTimeError       a sample lies in the future, or before all counting
+└── UnusableTextError     an id holds characters that cannot be kept
 """
 
 from __future__ import annotations
@@ -23,7 +24,13 @@ class ForeignTenantError(ContractError):
     code = "foreign-tenant"
 
 
-class FutureSampleError(ContractError):
-    """A sample's time is too far after the record was appended."""
+class SampleTimeError(ContractError):
+    """A sample's time is too far after the record was appended, or absurdly early."""
 
-    code = "future-sample"
+    code = "sample-time"
+
+
+class UnusableTextError(ContractError):
+    """An id or source holds control characters, such as NUL, which Postgres cannot keep."""
+
+    code = "text"

@@ -1,7 +1,7 @@
 """From samples to totals.
 
-Every total that a record touches is written with the record's offset, also by a sample that turns out to be a
-duplicate: so all totals of a record move together, and a replay changes none of them.
+A sample that turns out to be a duplicate adds nothing, but moves its totals' offset all the same: so all totals of a
+record move together, the holds that it names end, and a replay changes nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def increments(report: Report, accepted: Collection[str]) -> dict[TotalKey, int]
         for window in Window:
             for meter, amount in sample.amounts.items():
                 added[_key(report, sample, meter, window)] += amount if counts else 0
-            added[_key(report, sample, DUPLICATES, window)] += 0 if counts else 1
+            if not counts:
+                added[_key(report, sample, DUPLICATES, window)] += 1
     return dict(added)
 
 

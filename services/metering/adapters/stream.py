@@ -1,0 +1,175 @@
+"""The stream of usage records and its table, by Faust, run inside our own process and event loop.
+
+What the library does otherwise than one would expect, and what is done about it: an exception in an agent acknowledges
+the event, so nothing may be raised before the stream is told to stop; a missing topic makes it loop for ever, so
+topics are made and seen before it starts; its web server would show the tables to anyone, so it is off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from loguru import logger
+
+from schemas.topics import METERING_USAGE, USAGE_SAMPLES
+from services.kit.messaging.record import Record
+from services.kit.observability import metrics
+from services.kit.observability.health import Heartbeat
+from services.metering.adapters.changelog import Changelog, ensure
+from services.metering.domain.model import Total, TotalKey
+from services.metering.ports import Reader
+
+TABLE = "totals"
+BUFFERED_RECORDS = 64
+"""Records waiting in memory; each may have 256 KiB."""
+BEAT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """How the stream joins its group."""
+
+    bootstrap: str
+    """Kafka brokers, `host:port` joined by commas."""
+    instance: str
+    """Static membership: a quick restart of the same copy moves no partition."""
+    session_seconds: float = 10.0
+    group: str = METERING_USAGE
+    topic: str = USAGE_SAMPLES.name
+    partitions: int = USAGE_SAMPLES.partitions
+
+    @property
+    def changelog(self) -> Changelog:
+        """The table's changelog topic, as Faust names it."""
+        return Changelog(f"{self.group}-{TABLE}-changelog", self.partitions)
+
+
+class FaustTotals:
+    """The `Totals` of the stream: a table in memory, each write one record of the changelog."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def get(self, key: TotalKey) -> Total | None:
+        """See `Totals.get`."""
+        found = self._table.get(str(key))
+        return None if found is None else Total(found["total"], found["hi"])
+
+    def put(self, key: TotalKey, total: Total) -> None:
+        """See `Totals.put`. The changelog partition is that of the record being handled."""
+        self._table[str(key)] = {"total": total.total, "hi": total.hi}
+
+
+class UsageStream:
+    """A component that feeds a reader with the usage records, and acknowledges each when it was handled."""
+
+    def __init__(self, settings: StreamSettings) -> None:
+        self.name = f"stream {settings.group}"
+        self._settings = settings
+        self._app = _app(settings)
+        self._reader: Reader | None = None
+        self._failure: BaseException | None = None
+        self._failed = asyncio.Event()
+        self._heartbeat = Heartbeat(self.name)
+        self.totals = FaustTotals(self._app.Table(TABLE, default=None, partitions=settings.partitions))
+        topic = self._app.topic(settings.topic, key_type=bytes, value_type=bytes, key_serializer="raw")
+        self._app.agent(topic, name="usage")(self._read)
+        self._app.on_partitions_assigned.connect(self._assigned)
+
+    def feed(self, reader: Reader) -> None:
+        """Who handles the records; before `run`."""
+        self._reader = reader
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Read until `stopping`, finish the record in hand, commit; raises what stopped the reader."""
+        await asyncio.to_thread(ensure, self._settings.bootstrap, self._settings.topic, self._settings.changelog)
+        starting = asyncio.create_task(self._app.start())
+        try:
+            await self._until(stopping)
+        finally:
+            await self._app.stop()
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            self._heartbeat.end()
+        failure = self._failure or self._app.crash_reason
+        if failure is not None:
+            raise failure
+
+    async def _until(self, stopping: asyncio.Event) -> None:
+        waits = {asyncio.create_task(event.wait()) for event in (stopping, self._failed)}
+        waits.add(asyncio.create_task(self._app.wait_until_stopped()))
+        pending = waits
+        while pending == waits:
+            self._heartbeat.beat()
+            _, pending = await asyncio.wait(waits, timeout=BEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+
+    async def _read(self, stream: Any) -> None:
+        assert self._reader is not None  # noqa: S101  the composition root feeds before it runs
+        async for event in stream.noack().events():
+            record = record_of(event.message)
+            try:
+                await self._reader.count(record)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                await self._stop_with(error)
+            event.ack()
+            metrics.observe_ages_at_commit(self._settings.group, [record])
+
+    async def _stop_with(self, error: BaseException) -> None:
+        """Never returns to the stream, which would go on with the next record."""
+        logger.opt(exception=error).error("{}: stopped", self.name)
+        metrics.CONSUMER_TRIPPED.labels(self._settings.group).set(1)
+        self._failure = error
+        self._failed.set()
+        await asyncio.Event().wait()
+
+    async def _assigned(self, _: Any, assigned: Iterable[Any], **__: Any) -> None:
+        partitions = sorted(place.partition for place in assigned if place.topic == self._settings.topic)
+        metrics.REBALANCES.labels(self._settings.group, "assigned").inc()
+        logger.info("{}: partitions {}", self.name, partitions)
+        if self._reader is not None:
+            self._reader.forget(partitions)
+
+
+def _app(settings: StreamSettings) -> Any:
+    return faust.App(
+        settings.group,
+        broker=";".join(f"kafka://{address}" for address in settings.bootstrap.split(",")),
+        store="memory://",
+        processing_guarantee="at_least_once",
+        autodiscover=False,
+        web_enabled=False,
+        reply_create_topic=False,
+        topic_disable_leader=True,
+        topic_partitions=settings.partitions,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=f"{settings.group}-{settings.instance}",
+        broker_client_id=f"{settings.group}-{settings.instance}",
+        broker_session_timeout=settings.session_seconds,
+        broker_heartbeat_interval=settings.session_seconds * 0.3,
+        stream_buffer_maxsize=BUFFERED_RECORDS,
+        table_standby_replicas=0,
+        producer_acks=-1,
+        worker_redirect_stdouts=False,
+    )
+
+
+def record_of(message: Any) -> Record:
+    """A message of the library as a record, bytes untouched."""
+    headers = message.headers.items() if isinstance(message.headers, dict) else message.headers or ()
+    return Record(
+        message.topic,
+        message.partition,
+        message.offset,
+        message.key,
+        message.value,
+        list(headers),
+        round((message.timestamp or 0) * 1000),
+    )

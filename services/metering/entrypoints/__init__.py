@@ -1,0 +1,1 @@
+"""What the process runs: the counting of records, and the loops beside it."""
