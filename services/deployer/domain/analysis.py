@@ -53,4 +53,4 @@ def _latency_ratio(gates: Gates, canary: Measurement, stable: Measurement | None
 
 
 def _summary(canary: Measurement) -> str:
-    return f"{canary.requests} requests, {canary.errors} errors, p99 latency {canary.latency_p99_ms:.1f} ms: within all gates"
+    return f"within all gates: {canary.requests} requests, {canary.errors} errors, p99 {canary.latency_p99_ms:.1f} ms"

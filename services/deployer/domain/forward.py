@@ -171,7 +171,7 @@ def _stage_passed(state: Rollout, canary: Revision, now: datetime, limits: Limit
 
 
 def _promote(state: Rollout, canary: Revision, now: datetime, limits: Limits) -> Change:
-    """The canary is stable now; the former stable keeps pods and GPUs for a while, so a way back always has its GPUs."""
+    """The canary is stable now; the former stable keeps its pods and GPUs for a while, as a way back."""
     retiring = state.retiring
     if state.stable:
         remove_at = now + timedelta(seconds=limits.scale_down_delay_seconds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -79,6 +79,11 @@ class Slot(Value):
     gpu_milli: int = 0
     """Thousandths taken of each device."""
 
+    @property
+    def place(self) -> tuple[UUID, int]:
+        """Identity of the slot, and its place in the order of slots."""
+        return self.reservation_id, self.replica
+
 
 class Revision(Value):
     """One requested version of a deployment, with the GPUs that are asked for or held for it."""
@@ -108,7 +113,7 @@ class Revision(Value):
             for held in self.reservations
             for allocation in held.allocations or ()
         ]
-        return tuple(sorted(slots, key=lambda slot: (slot.reservation_id, slot.replica)))
+        return tuple(sorted(slots, key=lambda slot: slot.place))
 
     def asks(self, deployment_id: UUID, reservation: Reservation) -> ReserveCapacity:
         """The command that asks for `reservation`."""
@@ -192,6 +197,18 @@ class Rollout(Value):
     """Former stable revisions whose pods are still there."""
     orphans: tuple[Orphan, ...] = ()
     """Reservations to be released once they are answered."""
+
+    @classmethod
+    def fresh(cls, deployment_id: UUID, tenant_id: UUID) -> Rollout:
+        """A deployment of which nothing is known yet."""
+        return cls(deployment_id=deployment_id, tenant_id=tenant_id, since=datetime.fromtimestamp(0, UTC))
+
+    @property
+    def reservation_ids(self) -> tuple[UUID, ...]:
+        """All reservations whose answers matter."""
+        revisions = [self.stable, self.canary, *(retiree.revision for retiree in self.retiring)]
+        held = [held.reservation_id for revision in revisions if revision for held in revision.reservations]
+        return (*held, *(orphan.reservation_id for orphan in self.orphans))
 
     @property
     def weights(self) -> tuple[int, ...]:

@@ -76,6 +76,10 @@ class Transition:
     dropped: str | None = None
     """Why the command means nothing now; None when it was carried out."""
 
+    def is_step_from(self, before: Rollout) -> bool:
+        """Whether anything was decided; without a step there is nothing to store."""
+        return self.answered is not None or self.state != before
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -1,7 +1,7 @@
 """Admission: the one function that decides whether a deployment request may go on. REST and Kafka both ask it.
 
-Its input is the request and the facts about it, its answer a value: the event to record, or a refusal with a stable code
-and the fields that are wrong. GPUs are not its matter: the scheduler knows what is reserved.
+Its input is the request and the facts about it, its answer a value: the event to record, or a refusal with a stable
+code and the fields that are wrong. GPUs are not its matter: the scheduler knows what is reserved.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def admit(request: Request, facts: Facts) -> Admitted | Refused:
 def first_stage_replicas(spec: DeploymentSpec, *, is_first: bool) -> int:
     """Replicas of the first stage.
 
-    All of them for a first revision, which takes all traffic at once; else the first weight's share, rounded up: 10 % of
-    15 is 2, and 10 % of 4 is 1.
+    All of them for a first revision, which takes all traffic at once; else the first weight's share, rounded up:
+    10 % of 15 is 2, and 10 % of 4 is 1.
     """
     return spec.replicas if is_first else max(1, ceil(spec.replicas * spec.canary.weights[0] / 100))
 

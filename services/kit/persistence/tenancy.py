@@ -1,18 +1,18 @@
 """The second belt of tenant isolation, in the ORM: the first is row-level security in the database.
 
-A model that mixes in `TenantMixin` belongs to a tenant. Every ORM statement that touches such a model is narrowed to the
-tenant of its unit of work, wherever in the statement the model stands, and every object that is flushed must belong to
-it. Without a tenant the statement raises instead of showing everything. What really is about all tenants (looking up
+A model that mixes in `TenantMixin` belongs to a tenant. Every ORM statement that touches such a model is narrowed to
+the tenant of its unit of work, wherever in the statement the model stands, and every object that is flushed must belong
+to it. Without a tenant the statement raises instead of showing everything. What really is about all tenants (looking up
 who calls) says so: `execution_options(across_tenants=True)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Select, event, select
+from sqlalchemy import ClauseElement, ColumnElement, FromClause, Select, event, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
 from sqlalchemy.sql import visitors
@@ -59,9 +59,8 @@ def _narrow(state: ORMExecuteState) -> None:
 
 
 def _touches_tenants(state: ORMExecuteState) -> bool:
-    return any(
-        isinstance(element, FromClause) and "tenant_id" in element.c for element in visitors.iterate(state.statement)
-    )
+    elements = visitors.iterate(cast(ClauseElement, state.statement))
+    return any(isinstance(element, FromClause) and "tenant_id" in element.c for element in elements)
 
 
 @event.listens_for(Session, "before_flush")
@@ -116,7 +115,7 @@ class TenantRepository(Generic[RowT]):
         newest_first: bool = False,
     ) -> Sequence[RowT]:
         """Up to `limit` rows by `order`, those beyond `after` when it is given."""
-        statement: Select[tuple[RowT]] = select(self.model).where(*where).limit(limit)
+        statement: Select[RowT] = select(self.model).where(*where).limit(limit)
         statement = statement.order_by(order.desc() if newest_first else order)
         if after is not None:
             statement = statement.where(order < after if newest_first else order > after)

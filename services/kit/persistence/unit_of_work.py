@@ -89,7 +89,7 @@ class UnitOfWork:
         """The asyncpg connection below, for the plumbing's own batch statements.
 
         SQLAlchemy sends BEGIN with its first own statement only. What went straight to the driver before that would be
-        committed by itself: a crash after the claim then lost the message (seen in the crash test). So BEGIN comes first.
+        committed by itself: a crash after the claim then lost the message. So BEGIN comes first.
         """
         if not self._begun:
             await self.connection.execute(BEGIN)

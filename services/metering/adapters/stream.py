@@ -15,11 +15,12 @@ from typing import Any
 import faust
 from loguru import logger
 
-from schemas.topics import METERING_USAGE, USAGE_SAMPLES
+from schemas.topics import METERING_USAGE, USAGE_SAMPLES, Topic
+from services.kit.errors import TransientError
 from services.kit.messaging.record import Record
 from services.kit.observability import metrics
 from services.kit.observability.health import Heartbeat
-from services.metering.adapters.changelog import Changelog, ensure
+from services.metering.adapters.changelog import changelog_of, ensure
 from services.metering.domain.model import Total, TotalKey
 from services.metering.ports import Reader
 
@@ -27,6 +28,7 @@ TABLE = "totals"
 BUFFERED_RECORDS = 64
 """Records waiting in memory; each may have 256 KiB."""
 BEAT_SECONDS = 5.0
+RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,7 @@ class StreamSettings:
     """Static membership: a quick restart of the same copy moves no partition."""
     session_seconds: float = 10.0
     group: str = METERING_USAGE
-    topic: str = USAGE_SAMPLES.name
-    partitions: int = USAGE_SAMPLES.partitions
-
-    @property
-    def changelog(self) -> Changelog:
-        """The table's changelog topic, as Faust names it."""
-        return Changelog(f"{self.group}-{TABLE}-changelog", self.partitions)
+    topic: Topic = USAGE_SAMPLES
 
 
 class FaustTotals:
@@ -75,8 +71,8 @@ class UsageStream:
         self._failure: BaseException | None = None
         self._failed = asyncio.Event()
         self._heartbeat = Heartbeat(self.name)
-        self.totals = FaustTotals(self._app.Table(TABLE, default=None, partitions=settings.partitions))
-        topic = self._app.topic(settings.topic, key_type=bytes, value_type=bytes, key_serializer="raw")
+        self.totals = FaustTotals(self._app.Table(TABLE, default=None, partitions=settings.topic.partitions))
+        topic = self._app.topic(settings.topic.name, key_type=bytes, value_type=bytes, key_serializer="raw")
         self._app.agent(topic, name="usage")(self._read)
         self._app.on_partitions_assigned.connect(self._assigned)
 
@@ -86,7 +82,9 @@ class UsageStream:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Read until `stopping`, finish the record in hand, commit; raises what stopped the reader."""
-        await asyncio.to_thread(ensure, self._settings.bootstrap, self._settings.topic, self._settings.changelog)
+        await self._see_topics(stopping)
+        if stopping.is_set():
+            return
         starting = asyncio.create_task(self._app.start())
         try:
             await self._until(stopping)
@@ -98,6 +96,17 @@ class UsageStream:
         failure = self._failure or self._app.crash_reason
         if failure is not None:
             raise failure
+
+    async def _see_topics(self, stopping: asyncio.Event) -> None:
+        changelog = changelog_of(self._settings.topic, self._settings.group, TABLE)
+        while not stopping.is_set():
+            self._heartbeat.beat()
+            try:
+                await asyncio.to_thread(ensure, self._settings.bootstrap, self._settings.topic, changelog)
+                return
+            except TransientError as error:
+                logger.warning("{}: {}", self.name, error)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _until(self, stopping: asyncio.Event) -> None:
         waits = {asyncio.create_task(event.wait()) for event in (stopping, self._failed)}
@@ -131,7 +140,7 @@ class UsageStream:
         await asyncio.Event().wait()
 
     async def _assigned(self, _: Any, assigned: Iterable[Any], **__: Any) -> None:
-        partitions = sorted(place.partition for place in assigned if place.topic == self._settings.topic)
+        partitions = sorted(place.partition for place in assigned if place.topic == self._settings.topic.name)
         metrics.REBALANCES.labels(self._settings.group, "assigned").inc()
         logger.info("{}: partitions {}", self.name, partitions)
         if self._reader is not None:
@@ -148,7 +157,7 @@ def _app(settings: StreamSettings) -> Any:
         web_enabled=False,
         reply_create_topic=False,
         topic_disable_leader=True,
-        topic_partitions=settings.partitions,
+        topic_partitions=settings.topic.partitions,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=f"{settings.group}-{settings.instance}",
         broker_client_id=f"{settings.group}-{settings.instance}",

@@ -32,9 +32,9 @@ class Stores:
     """Takes a lease over from whoever has it."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scheduler_database(addresses: Addresses) -> SchedulerDatabase:
-    """A migrated database, once a session."""
+    """A migrated database."""
     return make_database(addresses.postgres_dsn)
 
 

@@ -33,7 +33,7 @@ def sleeper(tmp_path: Path, log: Path) -> Iterator[ProcessId]:
 
 
 def is_alive(pid: int) -> bool:
-    return psutil.pid_exists(pid)
+    return bool(psutil.pid_exists(pid))
 
 
 def test_a_spawned_process_is_found_in_a_session_of_its_own(sleeper: ProcessId) -> None:

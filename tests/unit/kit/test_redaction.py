@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.kit.observability.redaction import REDACTED, redact, redact_field
 
-SECRET = "s3cr3t-Hunter2"  # noqa: S105
+SECRET = "s3cr3t-Hunter2"
 PEM = "-----BEGIN {kind}PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIBnKh\nX9s3cr3t-Hunter2\n-----END {kind}PRIVATE KEY-----"
 JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl-Hunter2"
 

@@ -1,7 +1,7 @@
 """Tenants, keys, models, deployments, the read model, and the plumbing's tables.
 
-Keys of tenants' tables lead with the tenant. The two exceptions are look-ups that find the tenant: an API key's id and a
-producer key's `kid` are unique on the whole platform.
+Keys of tenants' tables lead with the tenant. The exceptions find the tenant, and are unique on the whole platform: a
+tenant's name, an API key's id, a producer key's `kid`.
 """
 
 from alembic import op
@@ -94,6 +94,7 @@ TABLES = {
         deployment_id uuid NOT NULL,
         name text NOT NULL,
         model text,
+        revision integer NOT NULL,
         state text NOT NULL,
         view jsonb NOT NULL,
         as_of_position text,

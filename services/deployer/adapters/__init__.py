@@ -1,0 +1,1 @@
+"""One technology a file; only `bootstrap` imports them."""

@@ -1,0 +1,1 @@
+"""What a deployer process runs: the owners' loops."""

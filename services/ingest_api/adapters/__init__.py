@@ -1,0 +1,1 @@
+"""One technology a file: Postgres by store, Redis, Kafka, tokens."""

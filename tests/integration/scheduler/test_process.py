@@ -1,0 +1,126 @@
+"""Scheduler processes on real Kafka and PostgreSQL: from a message to a decision, over kills and take-overs."""
+
+from __future__ import annotations
+
+import time
+from uuid import UUID
+
+from schemas.deployment import DeploymentRequested
+from schemas.placement import CapacityQueued, CapacityRejected, CapacityReleased, CapacityReserved
+from services.kit.ids import new_id
+from tests.fakes.scheduler.builders import gpus, identity, node, release, requested, reserve, tenant
+from tests.integration.scheduler.harness import Platform, eventually
+
+
+def given_a_team(platform: Platform, *gpu_counts: int, limit: int = 100_000) -> tuple[UUID, str]:
+    """Nodes of the platform's pool, and a tenant; returns it and a prefix for names that no other test uses."""
+    team, prefix = new_id(), new_id().hex
+    nodes = [node(f"{prefix}-{number}", count, pool=platform.pool) for number, count in enumerate(gpu_counts)]
+    platform.tell(*nodes, tenant(team, limit))
+    return team, prefix
+
+
+def nodes_are_known(platform: Platform, count: int, team: UUID) -> bool:
+    nodes = platform.fetch("SELECT 1 FROM nodes WHERE pool = $1 AND is_present", platform.pool)
+    known = platform.fetch("SELECT 1 FROM tenants WHERE pool = $1 AND tenant_id = $2", platform.pool, team)
+    return len(nodes) == count and len(known) == 1
+
+
+def test_a_request_on_kafka_becomes_a_reservation_on_kafka(platform: Platform) -> None:
+    team, prefix = given_a_team(platform, 4, 2)
+    with platform.running():
+        eventually(lambda: nodes_are_known(platform, 2, team))
+        asked = requested(f"{prefix}-chat", gpus(1, 500), first=2, pool=platform.pool)
+        assert isinstance(asked, DeploymentRequested)
+        (input_id,) = platform.tell(asked, tenant_id=team)
+        (reserved,) = platform.listening.about(asked.reservation_id)
+    assert isinstance(reserved, CapacityReserved)
+    assert reserved.deployment_id == asked.deployment_id
+    assert [(each.node, each.devices) for each in reserved.allocations] == [(f"{prefix}-1", (0,))] * 2
+    assert reserved.explanation.startswith(f"placed on {prefix}-1 device 0; {prefix}-1 device 0: tightest fit of 2")
+    assert (reserved.decision.pool, reserved.decision.number) == (platform.pool, 1)
+    assert reserved.decision.input_id == input_id
+    assert reserved.decision.input_position.startswith("taxiway.deployment.events.v1/")
+    said = platform.listening.heard[-1]
+    assert (said.tenantid, said.causationid, said.source) == (str(team), input_id, "/taxiway/scheduler")
+
+
+def test_a_killed_process_goes_on_from_postgres_alone(platform: Platform) -> None:
+    team, prefix = given_a_team(platform, 2)
+    held, waits, late = (f"{prefix}-{name}" for name in ("held", "waits", "late"))
+    with platform.running() as first:
+        eventually(lambda: nodes_are_known(platform, 1, team))
+        platform.tell(reserve(held, gpus(2), pool=platform.pool), tenant_id=team)
+        platform.listening.about(identity(held))
+        platform.tell(reserve(waits, gpus(2), pool=platform.pool), tenant_id=team)
+        assert isinstance(platform.listening.about(identity(waits))[0], CapacityQueued)
+        first.kill()
+        first.wait()
+    platform.tell(reserve(late, gpus(4), pool=platform.pool), release(held), tenant_id=team)
+    with platform.running():
+        refused = platform.listening.about(identity(late))[0]
+        released = platform.listening.about(identity(held), count=2)[1]
+        placed = platform.listening.about(identity(waits), count=2)[1]
+    assert isinstance(refused, CapacityRejected)
+    assert isinstance(released, CapacityReleased)
+    assert released.gpu_milli == 2000
+    assert isinstance(placed, CapacityReserved)
+    numbers = [row["number"] for row in platform.fetch("SELECT number FROM decisions WHERE pool = $1", platform.pool)]
+    assert sorted(numbers) == [1, 2, 3, 4, 5]
+    assert platform.fetch("SELECT sum(gpu_milli * cardinality(devices)) AS s FROM allocations")[0]["s"] >= 2000
+
+
+def test_a_standby_records_for_the_owner_and_takes_over_from_it(platform: Platform) -> None:
+    team, prefix = given_a_team(platform, 8)
+    with platform.running("0") as owner:
+        eventually(lambda: platform.holder() == "0")
+        with platform.running("1"):
+            eventually(lambda: nodes_are_known(platform, 1, team))
+            for number in range(6):  # the deployments' partitions are spread over both copies
+                platform.tell(reserve(f"{prefix}-{number}", pool=platform.pool), tenant_id=team)
+            for number in range(6):
+                platform.listening.about(identity(f"{prefix}-{number}"))
+            assert platform.holder() == "0"
+            owner.kill()
+            owner.wait()
+            eventually(lambda: platform.holder() == "1", seconds=15)
+            platform.tell(
+                *(reserve(f"{prefix}-{number}", pool=platform.pool) for number in range(6, 9)), tenant_id=team
+            )
+            later = [platform.listening.about(identity(f"{prefix}-{number}"))[0] for number in range(6, 9)]
+    assert sorted(type(each).__name__ for each in later) == ["CapacityQueued", "CapacityReserved", "CapacityReserved"]
+    assert sorted(each.decision.number for each in later) == [7, 8, 9]
+    rows = platform.fetch(
+        "SELECT node, devices FROM allocations JOIN reservations USING (tenant_id, reservation_id) WHERE pool = $1",
+        platform.pool,
+    )
+    places = [(row["node"], device) for row in rows for device in row["devices"]]
+    assert len(places) == len(set(places)) == 8
+
+
+def test_duplicates_on_the_wire_change_nothing(platform: Platform) -> None:
+    team, prefix = given_a_team(platform, 8)
+    name = f"{prefix}-twice"
+    ask, give = reserve(name, pool=platform.pool), release(name)
+    with platform.running():
+        eventually(lambda: nodes_are_known(platform, 1, team))
+        platform.tell(ask, ask, give, give, ask, tenant_id=team)
+        said = platform.listening.about(identity(name), count=3)
+        platform.tell(reserve(f"{prefix}-after", pool=platform.pool), tenant_id=team)
+        platform.listening.about(identity(f"{prefix}-after"))
+    assert [type(each).__name__ for each in said] == ["CapacityReserved", "CapacityReleased", "CapacityReleased"]
+    assert len(platform.listening.about(identity(name), count=3)) == 3
+
+
+def test_from_message_to_decision_in_well_under_a_second(platform: Platform) -> None:
+    """The owner is woken, not polled: its interval alone would cost half a second on average."""
+    team, prefix = given_a_team(platform, 8)
+    with platform.running():
+        eventually(lambda: nodes_are_known(platform, 1, team))
+        seconds = []
+        for number in range(8):
+            started = time.monotonic()
+            platform.tell(reserve(f"{prefix}-{number}", pool=platform.pool), tenant_id=team)
+            platform.listening.about(identity(f"{prefix}-{number}"))
+            seconds.append(time.monotonic() - started)
+    assert sorted(seconds)[4] < 0.5, seconds

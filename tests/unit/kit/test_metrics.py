@@ -1,0 +1,57 @@
+"""The list of metrics keeps its own rules: names, units, and a meaning for each."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+
+from services.kit.messaging.record import Record
+from services.kit.observability import metrics
+
+Metric = Counter | Gauge | Histogram
+ALL = {name: value for name, value in vars(metrics).items() if isinstance(value, Counter | Gauge | Histogram)}
+UNBOUNDED = {"tenant", "deployment", "event", "event_id", "key", "user", "path", "id"}
+
+
+def documented() -> set[str]:
+    """The assignments of the module that a docstring follows."""
+    body = ast.parse(Path(metrics.__file__).read_text()).body
+    return {
+        target.id
+        for statement, after in itertools.pairwise(body)
+        if isinstance(statement, ast.Assign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_metric_keeps_the_rules(name: str) -> None:
+    metric = ALL[name]
+    [family] = metric.describe()
+    assert family.name.startswith("taxiway_")
+    assert family.documentation
+    assert name in documented(), f"{name} has no docstring"
+    assert not UNBOUNDED & set(metric._labelnames), "a label without a bound makes a time series per value"
+    if isinstance(metric, Histogram):
+        assert family.name.endswith(("_seconds", "_records"))
+
+
+def test_a_committed_batch_is_measured() -> None:
+    place = {"group": "test.metrics"}
+    record = Record("t", 0, 0, None, None, [], timestamp_ms=0)
+    metrics.observe_ages_at_commit("test.metrics", [record, record])
+    assert REGISTRY.get_sample_value("taxiway_consumer_batch_records_sum", place) == 2
+    name = "taxiway_lag_event_age_at_commit_seconds"
+    assert REGISTRY.get_sample_value(f"{name}_count", {"topic": "t", **place}) == 2
+    assert (REGISTRY.get_sample_value(f"{name}_sum", {"topic": "t", **place}) or 0) > 2 * 1_700_000_000
+
+
+def test_a_clock_that_is_behind_the_brokers_gives_no_negative_age() -> None:
+    metrics.observe_ages_at_commit("test.ahead", [Record("t", 0, 0, None, None, [], timestamp_ms=2**53)])
+    place = {"topic": "t", "group": "test.ahead"}
+    assert REGISTRY.get_sample_value("taxiway_lag_event_age_at_commit_seconds_sum", place) == 0
