@@ -57,7 +57,7 @@ class PostgresViews:
         if page.after is not None:
             statement = statement.where(ViewRow.deployment_id < _uuid(page.after))
         if state is not None:
-            statement = statement.where(state == SHOWN_STATE)
+            statement = statement.where(state == SHOWN_STATE)  # noqa: SIM300 - a column on the left makes the expression
         if model is not None:
             statement = statement.where(ViewRow.model == model)
         return [_shown(row) for row in await self._session.execute(statement)]
@@ -147,7 +147,7 @@ def view_row(view: DeploymentView) -> ViewRow:
 
 
 def _shown(row: Row[Any]) -> Shown:
-    stored, state, admitted = row
+    stored, state, admitted = tuple(row)
     view = DeploymentView.model_validate(stored.view)
     as_of = AsOf(position=stored.as_of_position, time=stored.as_of_time)
     return shown(view, State(state), max(admitted or 0, view.revision), as_of)

@@ -1,4 +1,4 @@
-"""The changelog topic of the stream's table: made before the stream starts, with as many partitions as it."""
+"""The changelog topic of the table: made before the stream starts, with as many partitions as the stream has."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Tests."""
+"""The contract of the quota ledger: in memory and in Redis."""

@@ -41,7 +41,7 @@ class Listening:
             partition.offset = self._end_of(partition)
         self._consumer.assign(partitions)
 
-    def about(self, reservation_id: UUID, *, count: int = 1, seconds: float = 40) -> list[PlacementEvent]:
+    def about(self, reservation_id: UUID, *, count: int = 1, seconds: float = 20) -> list[PlacementEvent]:
         """The first `count` events about the reservation; fails when they do not come in time."""
         deadline = time.monotonic() + seconds
         while len(found := self._about(reservation_id)) < count:
@@ -105,6 +105,7 @@ class Platform:
             "TAXIWAY_SESSION_TIMEOUT_SECONDS": "6",
             "TAXIWAY_SCHEDULER_POSTGRES_DSN": self.database.worker_dsn,
             "TAXIWAY_SCHEDULER_POOLS": f'["{self.pool}"]',
+            "TAXIWAY_SCHEDULER_INTERVAL_SECONDS": "60",  # what is not woken comes too late
         }
         with self.log.open("ab") as log:
             return subprocess.Popen(

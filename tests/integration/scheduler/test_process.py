@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import time
+from pathlib import Path
 from uuid import UUID
 
 from schemas.deployment import DeploymentRequested
+from schemas.node import NodeObserved
 from schemas.placement import CapacityQueued, CapacityRejected, CapacityReleased, CapacityReserved
 from services.kit.ids import new_id
 from tests.fakes.scheduler.builders import gpus, identity, node, release, requested, reserve, tenant
-from tests.integration.scheduler.harness import Platform, eventually
+from tests.integration.scheduler.harness import ROOT, Platform, eventually
+
+PUBLISHED = ROOT / "infra" / "demo" / "data"
 
 
 def given_a_team(platform: Platform, *gpu_counts: int, limit: int = 100_000) -> tuple[UUID, str]:
@@ -110,6 +115,44 @@ def test_duplicates_on_the_wire_change_nothing(platform: Platform) -> None:
         platform.listening.about(identity(f"{prefix}-after"))
     assert [type(each).__name__ for each in said] == ["CapacityReserved", "CapacityReleased", "CapacityReleased"]
     assert len(platform.listening.about(identity(name), count=3)) == 3
+
+
+def openb_nodes(prefix: str, pool: str) -> list[NodeObserved]:
+    """The 1,213 GPU nodes of the published cluster, or as many made-up ones where its file is not there."""
+    files: list[Path] = sorted(PUBLISHED.rglob("openb_node_list_gpu_node.csv"))
+    if not files:
+        return [node(f"{prefix}-{i}", (2, 4, 8)[i % 3], ("P100", "T4", "G2")[i % 3], pool=pool) for i in range(1213)]
+    with files[0].open(newline="") as file:
+        return [
+            node(
+                f"{prefix}-{row['sn']}",
+                int(row["gpu"]),
+                row["model"],
+                int(row["cpu_milli"]),
+                int(row["memory_mib"]),
+                pool,
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
+def test_1213_nodes_are_learnt_and_loaded_again(platform: Platform) -> None:
+    team, prefix = given_a_team(platform)
+    nodes = openb_nodes(prefix, platform.pool)
+    platform.tell(*nodes)
+    with platform.running() as first:
+        eventually(lambda: nodes_are_known(platform, 1213, team))
+        platform.tell(reserve(f"{prefix}-a", gpus(2), replicas=20, pool=platform.pool), tenant_id=team)
+        (before,) = platform.listening.about(identity(f"{prefix}-a"))
+        first.kill()
+        first.wait()
+    with platform.running():
+        platform.tell(reserve(f"{prefix}-b", gpus(8), replicas=2, pool=platform.pool), tenant_id=team)
+        (after,) = platform.listening.about(identity(f"{prefix}-b"))
+    assert isinstance(before, CapacityReserved)
+    assert isinstance(after, CapacityReserved)
+    assert "feasible nodes among 1213" in after.explanation
+    assert not {each.node for each in before.allocations} & {each.node for each in after.allocations}
 
 
 def test_from_message_to_decision_in_well_under_a_second(platform: Platform) -> None:

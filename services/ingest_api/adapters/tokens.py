@@ -1,0 +1,84 @@
+"""Bearer tokens (JWT, RFC 7519) of one issuer, checked against its key set in a file.
+
+The algorithm is EdDSA, whatever the token says; only keys of the file are used, so `jku`, `x5u` and `jwk` in a token's
+header have no effect. The rules are those of RFC 8725.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import jwt
+from jwt.exceptions import PyJWTError
+
+from services.ingest_api.domain.identity import CredentialError, Principal, Scope
+
+ALGORITHM = "EdDSA"
+
+
+class JwtTokens:
+    """`Tokens`. The key set is read again when a token names a key that is not in it and the file has changed."""
+
+    def __init__(self, jwks_file: Path, issuer: str, audience: str) -> None:
+        self._file = jwks_file
+        self._issuer = issuer
+        self._audience = audience
+        self._read_at = 0
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._load()
+
+    def verify(self, token: str, now: datetime) -> Principal:
+        """See the port."""
+        try:
+            key = self._key(jwt.get_unverified_header(token).get("kid"))
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHM],
+                audience=self._audience,
+                issuer=self._issuer,
+                options={"require": ["exp", "iss", "aud", "sub"], "verify_exp": False, "verify_nbf": False},
+            )
+        except PyJWTError as error:
+            raise CredentialError(f"the token is not accepted: {error}") from None
+        _check_times(claims, now.timestamp())
+        return _principal(claims)
+
+    def _key(self, key_id: object) -> jwt.PyJWK:
+        if isinstance(key_id, str) and key_id not in self._keys:
+            self._load()
+        key = self._keys.get(key_id) if isinstance(key_id, str) else None
+        if key is None:
+            raise CredentialError("the token was signed with a key that is not the issuer's")
+        return key
+
+    def _load(self) -> None:
+        changed_at = self._file.stat().st_mtime_ns
+        if changed_at != self._read_at:
+            listed = json.loads(self._file.read_text(encoding="utf-8"))["keys"]
+            self._keys = {key["kid"]: jwt.PyJWK(key, algorithm=ALGORITHM) for key in listed}
+            self._read_at = changed_at
+
+
+def _check_times(claims: dict[str, Any], now: float) -> None:
+    """Against our own clock, which tests hold. Both claims are seconds since the epoch."""
+    if not isinstance(claims["exp"], int | float) or claims["exp"] <= now:
+        raise CredentialError("the token has expired")
+    if isinstance(claims.get("nbf"), int | float) and claims["nbf"] > now:
+        raise CredentialError("the token is not valid yet")
+
+
+def _principal(claims: dict[str, Any]) -> Principal:
+    words = str(claims.get("scope", "")).split()
+    scopes = frozenset(Scope(word) for word in words if word in Scope.__members__.values())
+    try:
+        tenant_id = UUID(claims["tenant_id"]) if "tenant_id" in claims else None
+    except (ValueError, TypeError, AttributeError):
+        raise CredentialError("the token's tenant_id is not a UUID") from None
+    if not isinstance(claims["sub"], str) or not claims["sub"].isprintable():
+        raise CredentialError("the token's sub is not a name")
+    return Principal(f"user:{claims['sub']}", tenant_id, scopes)

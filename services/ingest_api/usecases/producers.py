@@ -1,0 +1,120 @@
+"""Public keys of Kafka producers: registering them, and believing records by them."""
+
+from __future__ import annotations
+
+import json
+from typing import Protocol
+from uuid import UUID
+
+from schemas.envelope import Attributes
+from schemas.errors import SignatureError
+from schemas.signing import key_id_of, public_key_from_text, verify
+from schemas.tenant import PLATFORM_TENANT, ProducerKeyRegistered, ProducerKeyRevoked, ProducerScope
+from services.ingest_api.domain.problems import Problem, invalid, not_found
+from services.ingest_api.domain.resources import Producer
+from services.ingest_api.ports import OpenStores, Stores
+from services.ingest_api.usecases.caller import Caller
+from services.kit.clock import Clock
+from services.kit.messaging.origin import Origin
+from services.kit.messaging.record import Record
+
+
+async def register(stores: Stores, caller: Caller, key_id: str, public_key: str) -> Producer:
+    """Believe a tenant's producer from now on; raises `Problem`."""
+    try:
+        public_key_from_text(public_key)
+    except ValueError:
+        raise invalid("/public_key", "public_key must be an Ed25519 key: 32 bytes as base64url, no padding") from None
+    producer = Producer(
+        key_id=key_id,
+        tenant_id=caller.tenant_id,
+        public_key=public_key,
+        scope=ProducerScope.TENANT,
+        registered_at=caller.now,
+        registered_by=caller.principal.actor,
+    )
+    if not await stores.producers.add(producer):
+        raise Problem("conflict", f"Key id {key_id} is taken: key ids are unique on the platform and never used again.")
+    stores.emit(_registered(producer), caller.origin())
+    return producer
+
+
+async def revoke(stores: Stores, caller: Caller, key_id: str, reason: str) -> None:
+    """Believe the producer no longer. Nothing is said the second time; raises `Problem` for a key of nobody's."""
+    if await stores.producers.find(key_id) is None:
+        raise not_found("producer key")
+    if await stores.producers.revoke(key_id, caller.now):
+        stores.emit(
+            ProducerKeyRevoked(tenant_id=caller.tenant_id, key_id=key_id, reason=reason), caller.origin()
+        )
+
+
+class PublicKey(Protocol):
+    """The public part of the platform's own key."""
+
+    key_id: str
+    public_text: str
+
+
+async def register_platform_key(platform: OpenStores, key: PublicKey, clock: Clock) -> bool:
+    """Let all believe the records of this service; False when they do already. Several copies may try at once."""
+    producer = Producer(
+        key_id=key.key_id,
+        tenant_id=PLATFORM_TENANT,
+        public_key=key.public_text,
+        scope=ProducerScope.PLATFORM,
+        registered_at=clock.now(),
+        registered_by="service:ingest_api",
+    )
+    async with platform(PLATFORM_TENANT) as stores:
+        if not await stores.producers.add(producer):
+            return False
+        stores.emit(_registered(producer), Origin(PLATFORM_TENANT, producer.registered_by))
+    return True
+
+
+def _registered(producer: Producer) -> ProducerKeyRegistered:
+    return ProducerKeyRegistered(
+        tenant_id=producer.tenant_id,
+        key_id=producer.key_id,
+        public_key=producer.public_key,
+        scope=producer.scope,
+    )
+
+
+class Authenticator:
+    """Believes a record from outside when a registered key of the tenant that it names has signed it."""
+
+    def __init__(self, platform: OpenStores) -> None:
+        self._platform = platform
+
+    async def __call__(self, record: Record, attributes: Attributes) -> str:
+        """The sender's tenant, within which its sources and ids are unique; raises `SignatureError`."""
+        key_id = key_id_of(record.headers)
+        async with self._platform(None) as stores:
+            producer = await stores.directory.producer(key_id)
+        if producer is None or producer.revoked_at is not None:
+            raise SignatureError(f"key {key_id!r} is not registered, or was revoked", "taxiway_signature")
+        verify(record.headers, record.value or b"", public_key_from_text(producer.public_key))
+        tenant_id = _uuid(attributes.tenantid)
+        if producer.scope is ProducerScope.TENANT and producer.tenant_id != tenant_id:
+            raise SignatureError(f"key {key_id!r} does not speak for tenant {attributes.tenantid}", "ce_tenantid")
+        if _tenant_in(record.value) not in (None, tenant_id):
+            raise SignatureError("the data names another tenant than ce_tenantid", "/tenant_id")
+        return str(tenant_id)
+
+
+def _uuid(text: object) -> UUID:
+    try:
+        return UUID(str(text))
+    except ValueError:
+        raise SignatureError("ce_tenantid must be the UUID of the signer's tenant", "ce_tenantid") from None
+
+
+def _tenant_in(value: bytes | None) -> UUID | None:
+    """The tenant that the data names; None when it is not readable: the schema check that follows will say so."""
+    try:
+        named = json.loads(value or b"")["tenant_id"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return _uuid(named)
