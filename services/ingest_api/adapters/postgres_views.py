@@ -147,7 +147,7 @@ def view_row(view: DeploymentView) -> ViewRow:
 
 
 def _shown(row: Row[Any]) -> Shown:
-    stored, state, admitted = tuple(row)
+    stored, state, admitted = row.ViewRow, row.state, row.admitted
     view = DeploymentView.model_validate(stored.view)
     as_of = AsOf(position=stored.as_of_position, time=stored.as_of_time)
     return shown(view, State(state), max(admitted or 0, view.revision), as_of)

@@ -44,9 +44,7 @@ async def revoke(stores: Stores, caller: Caller, key_id: str, reason: str) -> No
     if await stores.producers.find(key_id) is None:
         raise not_found("producer key")
     if await stores.producers.revoke(key_id, caller.now):
-        stores.emit(
-            ProducerKeyRevoked(tenant_id=caller.tenant_id, key_id=key_id, reason=reason), caller.origin()
-        )
+        stores.emit(ProducerKeyRevoked(tenant_id=caller.tenant_id, key_id=key_id, reason=reason), caller.origin())
 
 
 class PublicKey(Protocol):

@@ -1,0 +1,23 @@
+"""Windows of limits and names of holds."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+from schemas.tenant import Window
+
+
+def reset_of(window: Window, day: date) -> datetime:
+    """When the window that `day` is in ends, UTC: the next midnight, or the first of the next month."""
+    if window is Window.DAY:
+        end = day + timedelta(days=1)
+    else:
+        end = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return datetime(end.year, end.month, end.day, tzinfo=UTC)
+
+
+def qualified(tenant_id: UUID, hold_id: str) -> str:
+    """The name of a hold on the whole platform: a tenant's own name for it must not reach another tenant's hold."""
+    prefix = f"{tenant_id}:"
+    return hold_id if hold_id.startswith(prefix) else prefix + hold_id

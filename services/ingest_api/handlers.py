@@ -1,0 +1,88 @@
+"""What the front door does with messages: requests of outside producers, and every event for the read model."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+from schemas import deployment as d
+from schemas import node as n
+from schemas import placement as p
+from schemas import rollout as r
+from schemas.envelope import Event
+from schemas.words import in_words
+from services.ingest_api.domain.admission import Refused, Verb
+from services.ingest_api.domain.fold import STEPS, fold
+from services.ingest_api.ports import Stores
+from services.ingest_api.usecases import deployments
+from services.kit.ids import IdFactory
+from services.kit.messaging.dispatch import HandlerTable
+from services.kit.messaging.origin import Origin
+from services.kit.persistence.unit_of_work import UnitOfWork
+
+StoresOf = Callable[[UnitOfWork], Stores]
+"""The stores of the transaction that a message is handled in."""
+Notify = Callable[[UnitOfWork], Awaitable[None]]
+"""Tells those who wait for a change, in any copy, once the transaction commits."""
+
+
+def admission_table(stores_of: StoresOf, ids: IdFactory) -> HandlerTable:
+    """Handlers of the group that reads requests from outside. What they read was authenticated before."""
+
+    async def deploy_model(event: Event[d.DeployModel], work: UnitOfWork) -> None:
+        """Admit, or say why not. The actor is the producer by its signed source: `ce_actor` is not under the signature,
+        nor is `ce_correlationid`."""
+        data = event.data
+        await work.act_for(data.tenant_id)
+        origin = Origin(data.tenant_id, f"producer:{event.source}", event.id, event.id, event.traceparent)
+        outcome, about = await deployments.request(stores_of(work), origin, Verb.DEPLOY, data.spec, ids, "kafka")
+        if isinstance(outcome, Refused):
+            rejected = d.DeploymentRejected(
+                deployment_id=about, name=data.spec.name, code=outcome.code, violations=outcome.violations
+            )
+            work.emit(rejected, origin)
+
+    return {d.DeployModel: deploy_model}
+
+
+def projection_table(stores_of: StoresOf, notify: Notify) -> HandlerTable:
+    """Handlers of the group that builds the read model."""
+
+    async def show(event: Event[Any], work: UnitOfWork) -> None:
+        """Fold the event into its deployment's view and history."""
+        if not event.tenantid:
+            return
+        if str(work.tenant_id) != event.tenantid:
+            await work.act_for(UUID(event.tenantid))
+        stores = stores_of(work)
+        deployment_id = event.data.deployment_id
+        await stores.views.add_history(deployment_id, event, in_words(event))
+        await stores.views.save(fold(await stores.views.load(deployment_id), event.data), event)
+        await _note(stores, event)
+        await notify(work)
+
+    async def node_observed(event: Event[n.NodeObserved], work: UnitOfWork) -> None:
+        """The node is there with this capacity."""
+        await stores_of(work).capacity.observe(event.data, event.time)
+
+    async def node_removed(event: Event[n.NodeRemoved], work: UnitOfWork) -> None:
+        """The node is gone."""
+        await stores_of(work).capacity.remove(event.data.node)
+
+    return {
+        **dict.fromkeys(STEPS, show),
+        n.NodeObserved: node_observed,
+        n.NodeRemoved: node_removed,
+    }
+
+
+async def _note(stores: Stores, event: Event[Any]) -> None:
+    """What an event changes beside its deployment's view."""
+    data = event.data
+    if isinstance(data, p.CapacityReserved):
+        await stores.views.reserve(event)
+    elif isinstance(data, p.CapacityReleased):
+        await stores.views.release(data.reservation_id)
+    elif isinstance(data, r.RolloutRemoved):
+        await stores.deployments.removed(data.deployment_id, event.time)
