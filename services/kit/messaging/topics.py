@@ -211,9 +211,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m services.kit.messaging.topics", description=__doc__)
     parser.add_argument("action", choices=["plan", "apply"])
-    action = parser.parse_args(arguments).action
+    parser.add_argument("--timeout", type=float, default=REQUEST_SECONDS, help="seconds that one request may take")
+    options = parser.parse_args(arguments)
+    provisioner = Provisioner(load(KafkaSettings).kafka_bootstrap, request_seconds=options.timeout)
     try:
-        plan = _look_or_apply(Provisioner(load(KafkaSettings).kafka_bootstrap), action)
+        plan = _look_or_apply(provisioner, options.action)
     except TaxiwayError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -155,7 +155,7 @@ def test_a_closed_stream_is_no_reason_to_fail(lines: Lines, capsys: pytest.Captu
 
 
 def run(body: str) -> list[dict[str, str]]:
-    """What a process of its own logs that has `dsn` in a variable and configured its logs; nothing else comes out."""
+    """What a process of its own logs that configured its logs and has `dsn` in a variable; no secret may come out."""
     program = (
         "import asyncio, logging, threading, warnings\n"
         "from services.kit.observability.logging import configure\n"

@@ -1,0 +1,175 @@
+"""Health answers for the loops; readiness for the service and what it needs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import Application, Request
+
+from services.kit.errors import TransientError
+from services.kit.observability import health
+from services.kit.observability.health import HealthServer, Heartbeat
+
+Client = TestClient[Request, Application]
+
+
+class Held:
+    """A monotonic clock that is moved by hand, seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def only_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No heartbeats but those of the test."""
+    monkeypatch.setattr(health, "_heartbeats", {})
+
+
+@pytest.fixture
+def held() -> Held:
+    """The loops' clock."""
+    return Held()
+
+
+@pytest.fixture
+def heart(held: Held) -> Heartbeat:
+    """The heartbeat of a loop that may be silent for ten seconds."""
+    return Heartbeat("relay", 10, held)
+
+
+@pytest.fixture
+def server() -> HealthServer:
+    """A server that needs nothing else."""
+    return HealthServer(0)
+
+
+@pytest.fixture
+async def client(server: HealthServer) -> AsyncIterator[Client]:
+    """Its client."""
+    async with TestClient(TestServer(server.application())) as client:
+        yield client
+
+
+async def test_a_loop_that_beats_is_well(client: Client, heart: Heartbeat, held: Held) -> None:
+    held.now += 9
+    heart.beat()
+    held.now += 9
+    answer = await client.get("/healthz")
+    assert (answer.status, await answer.json()) == (200, {"ok": True, "complaints": []})
+
+
+async def test_a_silent_loop_is_named(client: Client, heart: Heartbeat, held: Held) -> None:
+    Heartbeat("consumer", 1000, held)
+    held.now += 11
+    answer = await client.get("/healthz")
+    assert (answer.status, (await answer.json())["complaints"]) == (503, ["relay: no heartbeat for 11 s"])
+    heart.beat()
+    assert (await client.get("/healthz")).status == 200
+
+
+async def test_a_loop_that_failed_stays_named_though_it_beats(client: Client, heart: Heartbeat) -> None:
+    heart.fail("too much is invalid")
+    heart.beat()
+    answer = await client.get("/healthz")
+    assert (answer.status, (await answer.json())["complaints"]) == (503, ["relay: too much is invalid"])
+
+
+async def test_a_loop_that_ended_on_purpose_is_not_missed(client: Client, heart: Heartbeat, held: Held) -> None:
+    heart.end()
+    held.now += 100
+    assert (await client.get("/healthz")).status == 200
+
+
+async def test_the_end_of_an_old_loop_does_not_hide_its_successor(client: Client, heart: Heartbeat, held: Held) -> None:
+    Heartbeat("relay", 10, held)
+    heart.end()
+    held.now += 11
+    assert (await client.get("/healthz")).status == 503
+
+
+async def test_ready_is_what_the_service_says(client: Client, server: HealthServer) -> None:
+    assert (await client.get("/readyz")).status == 503
+    server.ready = True
+    assert (await client.get("/readyz")).status == 200
+    server.ready = False
+    assert (await client.get("/readyz")).status == 503
+
+
+async def fine() -> None:
+    """Something needed that is there."""
+
+
+async def away() -> None:
+    """Something needed that is away, and tells too much about it."""
+    raise TransientError("redis://:hunter2@h is away")
+
+
+async def hang() -> None:
+    """Something needed that does not answer."""
+    await asyncio.Event().wait()
+
+
+async def test_what_is_needed_and_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "CHECK_SECONDS", 0.05)
+    server = HealthServer(0, checks={"kafka": fine, "redis": away, "postgres": hang})
+    server.ready = True
+    async with TestClient(TestServer(server.application())) as client:
+        answer = await client.get("/readyz")
+        assert answer.status == 503
+        assert await answer.json() == {
+            "ready": False,
+            "complaints": ["redis: redis://:[redacted]@h is away", "postgres: no answer within 0 s"],
+        }
+
+
+async def test_metrics_are_in_the_format_of_prometheus(client: Client) -> None:
+    answer = await client.get("/metrics")
+    assert answer.content_type == "text/plain"
+    assert "# TYPE taxiway_lag_offsets gauge" in await answer.text()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+async def test_it_serves_until_told_and_leaves_the_port_free() -> None:
+    port, stopping = free_port(), asyncio.Event()
+    running = asyncio.create_task(HealthServer(port).run(stopping))
+    for _ in range(500):
+        if await answers(port):
+            break
+        await asyncio.sleep(0.01)
+    assert await answers(port)
+    stopping.set()
+    async with asyncio.timeout(5):
+        await running
+    assert not await answers(port)
+
+
+async def answers(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def test_a_port_that_is_taken_is_an_error() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(OSError, match="address already in use"):
+            await HealthServer(taken.getsockname()[1]).run(asyncio.Event())
