@@ -49,7 +49,9 @@ class Listening:
             message = self._consumer.poll(0.2)
             if message is not None and message.error() is None:
                 record = record_of(message)
-                self.heard.append(decode(record.headers, record.value))
+                event = decode(record.headers, record.value)
+                if event.id not in {each.id for each in self.heard}:  # the relay of a killed process may repeat itself
+                    self.heard.append(event)
         return found
 
     def _about(self, reservation_id: UUID) -> list[PlacementEvent]:
