@@ -10,10 +10,7 @@ from schemas.tenant import Window
 
 def reset_of(window: Window, day: date) -> datetime:
     """When the window that `day` is in ends, UTC: the next midnight, or the first of the next month."""
-    if window is Window.DAY:
-        end = day + timedelta(days=1)
-    else:
-        end = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    end = day + timedelta(days=1) if window is Window.DAY else (day.replace(day=1) + timedelta(days=32)).replace(day=1)
     return datetime(end.year, end.month, end.day, tzinfo=UTC)
 
 

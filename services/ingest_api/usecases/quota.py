@@ -104,7 +104,7 @@ def _asks(caller: Caller, plan: Plan, amounts: Mapping[Meter, int]) -> list[Ask]
     tenant_id, today = str(caller.tenant_id), caller.now.date()
     return [
         Ask(
-            scope_at(tenant_id, str(limit.meter), limit.window.value, today),  # type: ignore[arg-type]
+            scope_at(tenant_id, str(limit.meter), limit.window.value, today),
             amounts[limit.meter],
             limit.amount,
         )

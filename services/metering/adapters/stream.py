@@ -72,7 +72,9 @@ class UsageStream:
         self._failed = asyncio.Event()
         self._heartbeat = Heartbeat(self.name)
         self.totals = FaustTotals(self._app.Table(TABLE, default=None, partitions=settings.topic.partitions))
-        topic = self._app.topic(settings.topic.name, key_type=bytes, value_type=bytes, key_serializer="raw")
+        topic = self._app.topic(
+            settings.topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+        )
         self._app.agent(topic, name="usage")(self._read)
         self._app.on_partitions_assigned.connect(self._assigned)
 

@@ -1,1 +1,1 @@
-"""Tests."""
+"""Metering as a process, on real parts."""
