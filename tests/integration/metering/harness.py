@@ -177,9 +177,13 @@ class Metering:
         return {scope.meter: usage.settled for scope, usage in zip(scopes, usages, strict=False) if usage.settled}
 
     def dead_letters(self, tenant_id: UUID) -> list[str]:
-        """Error types of what was set aside under the tenant's record key, in order."""
-        topic = dead_letter_name(USAGE_SAMPLES.name, METERING_USAGE)
-        return [header(record, "taxiway_dlq_error_type") for record in self._of(topic, tenant_id)]
+        """Error types of what was set aside under the tenant's record key, in order, each record once."""
+        letters = self._of(dead_letter_name(USAGE_SAMPLES.name, METERING_USAGE), tenant_id)
+        kinds = {
+            int(header(letter, "taxiway_dlq_original_offset")): header(letter, "taxiway_dlq_error_type")
+            for letter in letters
+        }
+        return [kinds[offset] for offset in sorted(kinds)]
 
     def quota_events(self, tenant_id: UUID) -> list[tuple[str, bytes]]:
         """Type and data of what was said about the tenant's limits, in order."""
