@@ -18,7 +18,7 @@ from loguru import logger
 
 from schemas.topics import TOPICS, Topic, dead_letter_name
 from services.kit.clock import Clock, SystemClock
-from services.kit.messaging.log_reader import LogReader, Place
+from services.kit.messaging.log_reader import REQUEST_SECONDS, LogReader, Place
 from services.kit.observability import metrics
 from services.kit.observability.health import Heartbeat
 
@@ -85,8 +85,9 @@ class LagProbe:
         clock: Clock | None = None,
         interval: float = INTERVAL_SECONDS,
         heartbeat: Heartbeat | None = None,
+        request_seconds: float = REQUEST_SECONDS,
     ) -> None:
-        self._reader = LogReader(bootstrap)
+        self._reader = LogReader(bootstrap, request_seconds=request_seconds)
         self._groups = groups if groups is not None else groups_of()
         self._clock = clock or SystemClock()
         self._interval = interval

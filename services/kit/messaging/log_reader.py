@@ -11,6 +11,12 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, 
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # its exports are not marked
 
 REQUEST_SECONDS = 10.0
+_UNSETTLED = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
+"""What a broker says about its groups in the first moments after its start."""
 
 
 class Place(NamedTuple):
@@ -61,14 +67,25 @@ class LogReader:
         """What `group` has committed; None where it has committed nothing, or does not exist."""
         if not places:
             return {}
-        asked = ConsumerGroupTopicPartitions(group, [place.at() for place in places])
-        future = self._admin.list_consumer_group_offsets([asked], request_timeout=self._seconds)[group]
-        answer: list[TopicPartition] = future.result(self._seconds + 5).topic_partitions
+        answer = self._ask_group(ConsumerGroupTopicPartitions(group, [place.at() for place in places]))
         for found in answer:
             if found.error is not None:
                 raise KafkaException(found.error)
         offsets = {Place(found.topic, found.partition): found.offset for found in answer}
         return {place: offset if (offset := offsets.get(place, -1)) >= 0 else None for place in places}
+
+    def _ask_group(self, asked: ConsumerGroupTopicPartitions) -> list[TopicPartition]:
+        deadline = time.monotonic() + self._seconds
+        while True:
+            future = self._admin.list_consumer_group_offsets([asked], request_timeout=self._seconds)[asked.group_id]
+            try:
+                answer: list[TopicPartition] = future.result(self._seconds + 5).topic_partitions
+            except KafkaException as error:
+                if error.args[0].code() not in _UNSETTLED or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return answer
 
     def append_times(self, offsets: Mapping[Place, int]) -> dict[Place, float]:
         """When the record at each offset was appended, seconds since the epoch.

@@ -86,6 +86,7 @@ def _settings(bootstrap: str) -> dict[str, str | bool | int]:
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",  # retention may remove the beginning while we read
         "enable.partition.eof": True,
+        "fetch.wait.max.ms": 10,  # at a partition's end the next one need not wait for a record that will not come
         "log_level": 0,
     }
 

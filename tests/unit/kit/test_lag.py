@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from schemas.topics import DEPLOYMENT_EVENTS, DEPLOYMENT_REQUESTS, INGEST_ADMISSION, SCHEDULER_QUEUE, TOPICS
-from services.kit.messaging.lag import Lag, Snapshot, groups_of, next_offset, publish
+from services.kit.messaging.lag import Lag, LagProbe, Snapshot, groups_of, next_offset, publish
+from services.kit.observability.health import complaints
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -49,3 +51,16 @@ def test_metrics_are_what_was_measured() -> None:
     measured = REGISTRY.get_sample_value("taxiway_lag_measured_timestamp_seconds", {"group": "group.test"})
     assert measured == NOON.timestamp()
     assert REGISTRY.get_sample_value("taxiway_dead_letter_depth", {"topic": "topic.test.dlq.group.test"}) == 3
+
+
+async def test_while_kafka_is_away_the_probe_lives_on_and_says_nothing_false() -> None:
+    probe = LagProbe("127.0.0.1:1", interval=0.01, request_seconds=0.05)
+    stopping = asyncio.Event()
+    running = asyncio.create_task(probe.run(stopping))
+    await asyncio.sleep(0.3)
+    assert not running.done()
+    assert probe.snapshot() is None
+    stopping.set()
+    async with asyncio.timeout(10):
+        await running
+    assert not [text for text in complaints() if text.startswith(probe.name)]
