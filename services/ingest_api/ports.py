@@ -21,6 +21,7 @@ from services.ingest_api.domain.identity import Principal
 from services.ingest_api.domain.read import Deployment, HistoryEntry, NodeCapacity, Reservation, Shown
 from services.ingest_api.domain.resources import Model, ModelVersion, Producer, Tenant
 from services.ingest_api.domain.view import DeploymentView
+from services.kit.messaging.lag import Snapshot
 from services.kit.messaging.origin import Origin
 
 
@@ -263,5 +264,5 @@ class Tokens(Protocol):
 class LagProbe(Protocol):
     """How far the consumer groups are behind."""
 
-    async def read(self) -> list[dict[str, Any]]:
-        """One object per topic, partition and group; raises `TransientError`."""
+    def snapshot(self) -> Snapshot | None:
+        """The last measurement; None before the first."""

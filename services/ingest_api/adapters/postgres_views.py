@@ -57,7 +57,7 @@ class PostgresViews:
         if page.after is not None:
             statement = statement.where(ViewRow.deployment_id < _uuid(page.after))
         if state is not None:
-            statement = statement.where(SHOWN_STATE.in_((state,)))
+            statement = statement.where(SHOWN_STATE.in_([state]))
         if model is not None:
             statement = statement.where(ViewRow.model == model)
         return [_shown(row) for row in await self._session.execute(statement)]

@@ -1,0 +1,1 @@
+"""What an ingest process runs beside its consumers: the REST server, and the bell that wakes those who wait."""

@@ -1,0 +1,1 @@
+"""REST: the app, its conventions (problems, credentials, idempotency, pages), one router a resource."""

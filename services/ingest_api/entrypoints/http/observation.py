@@ -1,0 +1,105 @@
+"""Around every request: a trace id, a span, the log's context, a metric, and the bound on the body. Plain ASGI."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from loguru import logger
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.kit.ids import new_id
+from services.kit.observability import metrics, tracing
+
+MAX_BODY_BYTES = 1024 * 1024
+"""Four times the largest usage record; everything else is far smaller."""
+_PROPAGATOR = TraceContextTextMapPropagator()
+
+
+class Observation:
+    """Middleware: sets `trace_id` in the request's state, and answers with it in `X-Trace-Id`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request under a span."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        outcome = {"status": 500}
+        context = _PROPAGATOR.extract({"traceparent": Headers(scope=scope).get("traceparent", "")})
+        with tracing.tracer().start_as_current_span(scope["method"], context=context, kind=SpanKind.SERVER) as span:
+            trace_id = _trace_id(span)
+            scope.setdefault("state", {})["trace_id"] = trace_id
+            with logger.contextualize(request=trace_id):
+                try:
+                    await self._app(scope, receive, _noting(send, outcome, trace_id))
+                finally:
+                    _observe(scope, span, outcome["status"], time.perf_counter() - started)
+
+
+def _trace_id(span: trace.Span) -> str:
+    """The span's, or a fresh one of the same form when nothing is traced."""
+    context = span.get_span_context()
+    return f"{context.trace_id:032x}" if context.is_valid else new_id().hex
+
+
+def _noting(send: Send, outcome: dict[str, int], trace_id: str) -> Send:
+    async def noting(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            outcome["status"] = message["status"]
+            message = {**message, "headers": [*message["headers"], (b"x-trace-id", trace_id.encode())]}
+        await send(message)
+
+    return noting
+
+
+def _observe(scope: Scope, span: trace.Span, status: int, seconds: float) -> None:
+    route = getattr(scope.get("route"), "path", "none")
+    span.update_name(f"{scope['method']} {route}")
+    span.set_attributes(
+        {"http.request.method": scope["method"], "http.route": route, "http.response.status_code": status}
+    )
+    metrics.HTTP_SECONDS.labels(scope["method"], route, str(status)).observe(seconds)
+
+
+class BodyTooLargeError(HTTPException):
+    """The body is larger than the bound; the web framework lets its own kind of exception through."""
+
+    def __init__(self) -> None:
+        super().__init__(413, f"A body may have up to {MAX_BODY_BYTES} bytes.")
+
+
+class BodyBound:
+    """Middleware: no more of a body is read than the bound, whatever its Content-Length says."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, counting its body."""
+        await self._app(scope, _counting(scope, receive) if scope["type"] == "http" else receive, send)
+
+
+def _counting(scope: Scope, receive: Receive) -> Receive:
+    announced: Any = Headers(scope=scope).get("content-length", "0")
+    seen = int(announced) if announced.isdigit() and int(announced) > MAX_BODY_BYTES else 0
+
+    async def counting() -> Message:
+        nonlocal seen
+        if seen > MAX_BODY_BYTES:
+            raise BodyTooLargeError
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > MAX_BODY_BYTES:
+            raise BodyTooLargeError
+        return message
+
+    return counting

@@ -1,0 +1,155 @@
+"""What became of deployments: the read model, which says how fresh it is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import Response, StreamingResponse
+
+from schemas.base import ContractModel
+from services.ingest_api.domain.durations import seconds_of
+from services.ingest_api.domain.problems import not_found
+from services.ingest_api.domain.read import AsOf, HistoryEntry, Reservation, Shown
+from services.ingest_api.domain.view import State
+from services.ingest_api.entrypoints.http.callers import Reader
+from services.ingest_api.entrypoints.http.desk import Desk, desk_of
+from services.ingest_api.entrypoints.http.pages import Listing, Paged, listing
+from services.ingest_api.ports import Page
+from services.ingest_api.usecases.caller import Caller
+
+router = APIRouter(prefix="/deployments", tags=["deployments"])
+
+MAX_WAIT_SECONDS = 60.0
+KEEP_ALIVE_SECONDS = 15.0
+"""Between comments on a stream where nothing happens, so that proxies keep it open."""
+STREAM_BATCH = 500
+
+
+class Placement(ContractModel):
+    """The GPUs that a deployment holds."""
+
+    reservations: tuple[Reservation, ...]
+    as_of: AsOf
+
+
+@router.get("", summary="List deployments")
+async def list_deployments(
+    request: Request,
+    page: Paged,
+    caller: Reader,
+    state: Annotated[State | None, Query(description="Only those in this state.")] = None,
+    model: Annotated[str | None, Query(max_length=63, description="Only those of this model.")] = None,
+) -> Listing[Shown]:
+    """Newest first."""
+    async with desk_of(request).transactions.tenant(caller.tenant_id) as stores:
+        items = await stores.views.page(page, state, model)
+    return listing(request, page, items, lambda item: str(item.deployment_id))
+
+
+async def look(desk: Desk, caller: Caller, deployment_id: UUID) -> Shown:
+    """The deployment as it stands; raises `Problem`."""
+    async with desk.transactions.tenant(caller.tenant_id) as stores:
+        found = await stores.views.show(deployment_id)
+    if found is None:
+        raise not_found("deployment")
+    return found
+
+
+def etag_of(item: Shown) -> str:
+    """Changes whenever what is shown may have."""
+    return f'"{item.as_of.position or "requested"} {item.revision} {item.state}"'
+
+
+@router.get("/{deployment_id}", summary="Show a deployment")
+async def show(
+    request: Request,
+    response: Response,
+    deployment_id: UUID,
+    caller: Reader,
+    wait: Annotated[str, Query(description="Wait this long for a change, such as 10s; at most 60s.")] = "0s",
+    if_none_match: Annotated[str | None, Header(description="ETag of what you have seen; wait for another.")] = None,
+) -> Shown:
+    """With `wait`, answers at the first change, or when the time is over. Without an ETag, a change is one from now."""
+    desk = desk_of(request)
+    deadline = desk.clock.now().timestamp() + min(seconds_of(wait, "wait"), MAX_WAIT_SECONDS)
+    seen = if_none_match
+    while True:
+        ring = desk.bell.listen()
+        item = await look(desk, caller, deployment_id)
+        seen = seen or etag_of(item)
+        left = deadline - desk.clock.now().timestamp()
+        if etag_of(item) != seen or left <= 0 or desk.bell.is_closed:
+            response.headers["ETag"] = etag_of(item)
+            return item
+        await desk.bell.wait(ring, left)
+
+
+@router.get("/{deployment_id}/placement", summary="Show its GPUs")
+async def placement(request: Request, deployment_id: UUID, caller: Reader) -> Placement:
+    """Which devices of which nodes, and why there."""
+    desk = desk_of(request)
+    item = await look(desk, caller, deployment_id)
+    async with desk.transactions.tenant(caller.tenant_id) as stores:
+        reservations = await stores.views.reservations(deployment_id)
+    return Placement(reservations=tuple(reservations), as_of=item.as_of)
+
+
+@router.get("/{deployment_id}/history", summary="Everything that happened to it")
+async def history(request: Request, deployment_id: UUID, page: Paged, caller: Reader) -> Listing[HistoryEntry]:
+    """Every event, in words, with its place in the log; oldest first."""
+    desk = desk_of(request)
+    await look(desk, caller, deployment_id)
+    async with desk.transactions.tenant(caller.tenant_id) as stores:
+        items = await stores.views.history(deployment_id, page)
+    return listing(request, page, items, lambda entry: entry.sort_key)
+
+
+@router.get(
+    "/{deployment_id}/events",
+    summary="Follow it",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "Server-Sent Events, one a history entry"}},
+)
+async def events(
+    request: Request,
+    deployment_id: UUID,
+    caller: Reader,
+    last_event_id: Annotated[str | None, Header(description="Go on behind this event.")] = None,
+) -> StreamingResponse:
+    """The history as Server-Sent Events: what happened so far, then what happens. `id` is the event's id."""
+    desk = desk_of(request)
+    await look(desk, caller, deployment_id)
+    stream = _follow(desk, caller, deployment_id, last_event_id)
+    return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+async def _follow(desk: Desk, caller: Caller, deployment_id: UUID, last_event_id: str | None) -> AsyncIterator[str]:
+    """Topics are read side by side, so an older entry may come in behind a newer one: what was sent is remembered."""
+    sent: set[str] = set()
+    entries = await _all_history(desk, caller, deployment_id)
+    ids = [entry.event_id for entry in entries]
+    if last_event_id in ids:
+        sent.update(ids[: ids.index(last_event_id) + 1])
+    while not desk.bell.is_closed:
+        ring = desk.bell.listen()
+        fresh = [entry for entry in await _all_history(desk, caller, deployment_id) if entry.event_id not in sent]
+        for entry in fresh:
+            sent.add(entry.event_id)
+            yield f"id: {entry.event_id}\nevent: {entry.type}\ndata: {entry.model_dump_json()}\n\n"
+        if not fresh:
+            yield ": nothing new\n\n"
+        await desk.bell.wait(ring, KEEP_ALIVE_SECONDS)
+
+
+async def _all_history(desk: Desk, caller: Caller, deployment_id: UUID) -> list[HistoryEntry]:
+    entries: list[HistoryEntry] = []
+    async with desk.transactions.tenant(caller.tenant_id) as stores:
+        while True:
+            after = entries[-1].sort_key if entries else None
+            batch = await stores.views.history(deployment_id, Page(STREAM_BATCH, after))
+            entries += batch
+            if len(batch) < STREAM_BATCH:
+                return entries
