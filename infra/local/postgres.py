@@ -21,6 +21,7 @@ from infra.local.process import Launch, end, run
 SUPERUSER = "postgres"
 _INITDB_SECONDS = 60.0
 _ORPHAN_SECONDS = 10.0
+_OPEN_TO_ALL = "/var/tmp"  # noqa: S108 - a folder of our own is made in it
 _LONGEST_SOCKET_PATH = 107  # sun_path of unix(7), less its closing zero
 
 
@@ -142,12 +143,13 @@ class Postgres(Part):
 
 
 def _outside(account: Account) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="taxiway-postgres-"))
-    account.own(folder)
-    if not account.can_execute(folder):
+    for parent in dict.fromkeys((tempfile.gettempdir(), _OPEN_TO_ALL)):  # the first is a private one for some users
+        folder = Path(tempfile.mkdtemp(prefix="taxiway-postgres-", dir=parent))
+        account.own(folder)
+        if account.can_execute(folder):
+            return folder
         folder.rmdir()
-        raise PartFailed(f"postgres: {account.name} cannot enter {folder.parent}: set TMPDIR to a folder it can")
-    return folder
+    raise PartFailed(f"postgres: {account.name} cannot enter {parent}: set TMPDIR to a folder it can")
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:

@@ -118,7 +118,7 @@ def end(processes: Iterable[psutil.Process], seconds: float) -> None:
     _wait_gone(left, _CHILDREN_SECONDS)
 
 
-def wait_healthy(process_id: ProcessId, is_healthy: Callable[[], bool], seconds: float, log: Path) -> None:
+def wait_healthy(process_id: ProcessId | None, is_healthy: Callable[[], bool], seconds: float, log: Path) -> None:
     """Return when `is_healthy`; raises PartFailed with the end of `log` if the process ends or `seconds` pass."""
     deadline = time.monotonic() + seconds
     while not is_healthy():

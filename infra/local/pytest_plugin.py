@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +22,14 @@ def local_stack() -> Iterator[LocalStack]:
     """Kafka, Postgres and Redis in a folder of their own. A part that cannot be had skips the test, but fails in CI."""
     sweep(Path(tempfile.gettempdir()))
     stack = LocalStack(Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")))
+    # A cancelled job gets SIGTERM, at which Python would leave without a word to its fixtures.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         start_or_skip(stack)
         yield stack
     finally:
         stack.destroy()
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

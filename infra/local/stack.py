@@ -5,8 +5,9 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -60,12 +61,14 @@ class LocalStack:
     def up(self, parts: Sequence[str] = PARTS) -> Addresses:
         """Start side by side what is not running; raises PartMissing before anything is started, else PartFailed."""
         own = [name for name in parts if self._given(_known(name)) is None]
+        if all(map(self._given, PARTS)):
+            return self.addresses()
         with self._locked():
             self._allot()
             chosen = [self._part(name) for name in own]
             for part in chosen:
                 part.locate()
-            _side_by_side([part.start for part in chosen])
+            _start_side_by_side(chosen)
             return self.addresses()
 
     def down(self) -> None:
@@ -102,14 +105,14 @@ class LocalStack:
         return {name: _given_status(place) if place else self._part(name).status() for name, place in given.items()}
 
     def destroy(self) -> None:
-        """`down`, then remove the state directory; a folder that holds no stack is left alone unless it is empty."""
+        """`down`, then remove the state directory; a folder that holds anything but a stack is left alone."""
         if self._file.exists():
             with self._locked():
                 for part in self._stop_all():
                     part.part.remove()
                 shutil.rmtree(self._state_dir)
-        elif self._state_dir.is_dir() and not any(self._state_dir.iterdir()):
-            self._state_dir.rmdir()
+        elif self._state_dir.is_dir() and {entry.name for entry in self._state_dir.iterdir()} <= {"lock", "logs"}:
+            shutil.rmtree(self._state_dir)  # not even allotted when it was interrupted
 
     def _given(self, name: str) -> str | None:
         """The address from the environment, unless it is that of our own part, exported by whoever started it."""
@@ -163,11 +166,18 @@ def _known(name: str) -> str:
     return name
 
 
-def _side_by_side(actions: Sequence[Callable[[], None]]) -> None:
-    """Run all to their end; raise the first failure, with the others as notes."""
-    with ThreadPoolExecutor(max_workers=len(actions) or 1) as pool:
-        done = [pool.submit(action) for action in actions]
-    failures = [failure for future in done if (failure := future.exception()) is not None]
+def _start_side_by_side(parts: Sequence[SupervisedPart]) -> None:
+    """Start all; raise the first failure, with the others as notes. No start goes on after this returns or raises."""
+    abandoned = threading.Event()
+    with ThreadPoolExecutor(max_workers=len(parts) or 1) as pool:
+        try:
+            starts = [pool.submit(part.start, abandoned.is_set) for part in parts]
+            wait(starts)
+        except BaseException:
+            # Ctrl-C, most often. Whoever caught it will remove the folder, under the feet of what still starts.
+            abandoned.set()
+            raise
+    failures = [failure for start in starts if (failure := start.exception()) is not None]
     for other in failures[1:]:
         failures[0].add_note(str(other))
     if failures:

@@ -1,6 +1,7 @@
 """A part joined to its record: started when it is not running, known again, stopped by the pid we wrote down."""
 
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,26 +41,30 @@ class SupervisedPart:
         if self._running() is None:
             self.part.locate()
 
-    def start(self) -> None:
-        """Start it unless it runs, and wait until it is healthy; raises PartFailed, and then leaves no process."""
-        running = self._record.process if self._running() else None
+    def start(self, is_abandoned: Callable[[], bool] = lambda: False) -> None:
+        """Start it unless it runs, and wait until it is healthy; raises PartFailed, and then leaves no process.
+
+        `is_abandoned` is asked during the wait: a caller that was interrupted ends the start by it.
+        """
+        if self._running() is not None:
+            return self._wait(is_abandoned)
+        launched = self._spawn()
         try:
-            process.wait_healthy(
-                running or self._launch(), self.part.is_healthy, self.part.start_seconds, self.part.log
-            )
+            # At once, before it is healthy: whoever is interrupted now must still be able to stop it.
+            self._note(launched)
+            return self._wait(is_abandoned)
         except BaseException:
-            if running is None:
-                self.kill()
+            self._kill(launched)
             raise
 
     def stop(self) -> None:
         """Ask it to end, and kill it when it does not."""
-        self._end(self.part.stop_signal, self.part.stop_seconds)
+        process.stop(self._record.process, self.part.stop_signal, self.part.stop_seconds)
+        self._note(None)
 
     def kill(self) -> None:
         """SIGKILL, as a crash would."""
-        self._end(signal.SIGKILL, self.part.stop_seconds)
-        self.part.after_kill()
+        self._kill(self._record.process)
 
     def status(self) -> PartStatus:
         """How it is now."""
@@ -79,18 +84,24 @@ class SupervisedPart:
     def _running(self) -> psutil.Process | None:
         return process.find(self._record.process)
 
-    def _launch(self) -> ProcessId:
+    def _spawn(self) -> ProcessId:
         launch = self.part.prepare()
         # Else somebody else's server could answer the health check in place of ours.
         if taken := [port for port in self.part.ports if is_listening(port)]:
             raise PartFailed(f"{self.part.name}: another process listens on port {taken[0]}")
-        started = process.spawn(launch, self.part.log)
-        # At once, before it is healthy: whoever is interrupted now must still be able to stop it.
-        self._note(started)
-        return started
+        return process.spawn(launch, self.part.log)
 
-    def _end(self, stop_signal: signal.Signals, seconds: float) -> None:
-        process.stop(self._record.process, stop_signal, seconds)
+    def _wait(self, is_abandoned: Callable[[], bool]) -> None:
+        def is_settled() -> bool:
+            if is_abandoned():
+                raise PartFailed(f"{self.part.name}: the start was abandoned")
+            return self.part.is_healthy()
+
+        process.wait_healthy(self._record.process, is_settled, self.part.start_seconds, self.part.log)
+
+    def _kill(self, victim: ProcessId | None) -> None:
+        process.stop(victim, signal.SIGKILL, self.part.stop_seconds)
+        self.part.after_kill()
         self._note(None)
 
     def _note(self, running: ProcessId | None) -> None:

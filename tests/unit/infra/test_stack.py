@@ -46,6 +46,7 @@ def test_given_addresses_are_used_as_they_are(tmp_path: Path) -> None:
     assert stack.up() == stack.addresses() == GIVEN
     stack.down()
     stack.destroy()
+    assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.usefixtures("all_given")
@@ -92,7 +93,8 @@ def test_destroy_leaves_a_folder_that_holds_no_stack(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").exists()
 
 
-def test_destroy_removes_an_empty_folder(tmp_path: Path) -> None:
-    (tmp_path / "state").mkdir()
+def test_destroy_removes_what_an_interrupted_up_has_made(tmp_path: Path) -> None:
+    (tmp_path / "state" / "logs").mkdir(parents=True)
+    (tmp_path / "state" / "lock").touch()
     LocalStack(tmp_path / "state").destroy()
     assert not (tmp_path / "state").exists()

@@ -1,6 +1,7 @@
 """One part over its life: started once, found again, stopped, and no process left when a start fails."""
 
 import signal
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -100,3 +101,33 @@ def test_a_running_part_that_stalls_is_not_killed_by_a_start(
     with pytest.raises(PartFailed, match="not healthy"):
         supervised.start()
     assert supervised.status().pid == pid
+
+
+def test_an_abandoned_start_leaves_no_process(supervised: SupervisedPart) -> None:
+    questions = iter((False, True))
+    with pytest.raises(PartFailed, match="abandoned"):
+        running_code(supervised, SLEEP).start(lambda: next(questions))
+    assert recorded_pid(supervised) is None
+    assert not psutil.Process().children()
+
+
+def test_a_start_whose_folder_is_removed_meanwhile_leaves_no_process(
+    supervised: SupervisedPart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StackFile, "put", _fail)
+    with pytest.raises(FileNotFoundError):
+        supervised.start()
+    monkeypatch.undo()
+    assert not psutil.Process().children()
+
+
+def test_a_port_of_somebody_else_is_not_taken_for_ours(supervised: SupervisedPart) -> None:
+    with (
+        socket.create_server(("127.0.0.1", supervised.part.port)),
+        pytest.raises(PartFailed, match=f"another process listens on port {supervised.part.port}"),
+    ):
+        supervised.start()
+
+
+def _fail(*_arguments: object) -> None:
+    raise FileNotFoundError
