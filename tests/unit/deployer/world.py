@@ -1,0 +1,212 @@
+"""A deployer, a cluster, a scheduler and a clock, all in hand; every pass is checked against what must never happen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+from uuid import UUID, uuid5
+
+from schemas.base import EventData
+from schemas.deployment import Canary, DeploymentSpec, Gates
+from schemas.placement import ReleaseCapacity, ReserveCapacity
+from schemas.resources import Allocation, Resources
+from schemas.rollout import Measurement, RolloutEvent
+from services.deployer.domain.capacity import replicas_at
+from services.deployer.domain.model import Rollout
+from services.deployer.domain.observation import Answer, AnswerKind, CommandKind, Request
+from services.deployer.domain.transition import Limits
+from services.deployer.entrypoints.rollouts import RolloutOwner
+from services.kit.clock import HeldClock
+from services.kit.messaging.origin import Origin
+from services.kit.persistence.leases import Lease
+from tests.fakes.deployer.cluster import InMemoryCluster, InMemoryMetrics
+from tests.fakes.deployer.stores import InMemoryRolloutStore
+
+NAMES = UUID("0b0f7a52-8f0f-5a3e-9b63-2f6b9f7d3c11")
+DEPLOYMENT = uuid5(NAMES, "deployment")
+TENANT = uuid5(NAMES, "tenant")
+LEASE = Lease("rollouts:0", "test", 1)
+LIMITS = Limits(scale_down_delay_seconds=5, capacity_deadline_seconds=600, progress_deadline_seconds=300)
+OBSERVE_SECONDS = 10.0
+GOOD = Measurement(requests=100, errors=0, latency_p99_ms=20)
+BAD = Measurement(requests=100, errors=40, latency_p99_ms=20)
+SILENT = Measurement(requests=3, errors=0, latency_p99_ms=20)
+
+EventT = TypeVar("EventT", bound=EventData)
+
+
+def spec_of(version: str, replicas: int = 4) -> DeploymentSpec:
+    """A deployment of `version`, watched for ten seconds a stage."""
+    return DeploymentSpec(
+        name="chat",
+        model="llama",
+        version=version,
+        replicas=replicas,
+        resources=Resources(gpu_count=1, gpu_milli=1000, cpu_milli=1000, memory_mib=1024),
+        canary=Canary(observe_seconds=OBSERVE_SECONDS),
+        gates=Gates(min_samples=20),
+    )
+
+
+def stage_zero(revision: int) -> UUID:
+    """The first stage's reservation."""
+    return uuid5(NAMES, f"reservation/{revision}")
+
+
+class WorldScheduler:
+    """Answers reservations as it is told, and notices what must never be asked of it."""
+
+    def __init__(self, store: InMemoryRolloutStore, cluster: InMemoryCluster) -> None:
+        self.answers_at_once = True
+        self.asked: dict[UUID, int] = {}
+        """Replicas of each reservation that was asked for."""
+        self.released: Counter[UUID] = Counter()
+        self._store = store
+        self._cluster = cluster
+        self._heard = 0
+        self._devices = 0
+
+    def hear(self) -> None:
+        """Take what the deployer said since the last time."""
+        fresh, self._heard = self._store.said[self._heard :], len(self._store.said)
+        for data, _ in fresh:
+            if isinstance(data, ReserveCapacity):
+                assert data.reservation_id not in self.asked, "asked twice"
+                self.ask(data.reservation_id, data.replicas)
+            elif isinstance(data, ReleaseCapacity):
+                self._take_back(data.reservation_id)
+
+    def ask(self, reservation: UUID, replicas: int) -> None:
+        """A reservation is asked for."""
+        self.asked[reservation] = replicas
+        if self.answers_at_once:
+            self.reserve(reservation)
+
+    def open(self) -> list[UUID]:
+        """What was asked for and has no final answer."""
+        final = (AnswerKind.RESERVED, AnswerKind.REJECTED, AnswerKind.RELEASED)
+        answers = self._store.answers
+        return [found for found in self.asked if found not in answers or answers[found].kind not in final]
+
+    def reserve(self, reservation: UUID) -> None:
+        """Give it GPUs that nobody else has."""
+        places = []
+        for replica in range(self.asked[reservation]):
+            self._devices += 1
+            places.append(Allocation(replica=replica, node="n1", devices=(self._devices,), gpu_milli=1000))
+        self.say(reservation, Answer(AnswerKind.RESERVED, "room", tuple(places)))
+
+    def say(self, reservation: UUID, answer: Answer) -> None:
+        """Answer anything."""
+        self._store.note_answer(DEPLOYMENT, reservation, answer)
+
+    def _take_back(self, reservation: UUID) -> None:
+        self.released[reservation] += 1
+        assert reservation in self.asked, "released what was never asked for"
+        assert self.released[reservation] == 1, "released twice"
+        alive = [slot for slot in self._cluster.live_slots() if slot.reservation_id == reservation]
+        assert not alive, "released under a live pod"
+        self.say(reservation, Answer(AnswerKind.RELEASED, "as asked"))
+
+
+class WatchedCluster(InMemoryCluster):
+    """Notices weight that is raised on a side without a ready pod, and pods on GPUs that are not held."""
+
+    async def set_route(self, deployment_id: UUID, weights: Mapping[int, int], if_generation: int) -> None:
+        view = self.view(deployment_id)
+        for revision, share in weights.items():
+            rises = share > view.route.weights.get(revision, 0)
+            assert not rises or view.ready(revision) > 0, f"weight on revision {revision} without a ready pod"
+        assert not weights or sum(weights.values()) == 100
+        await super().set_route(deployment_id, weights, if_generation)
+
+    async def delete(self, deployment_id: UUID, revision: int) -> None:
+        route = self.view(deployment_id).route
+        assert revision not in route.weights, "pods of a revision with traffic are ended"
+        assert revision not in route.applied, "pods are ended before the route is read back without them"
+        await super().delete(deployment_id, revision)
+
+
+class World:
+    """Everything one deployment meets."""
+
+    def __init__(self) -> None:
+        self.clock = HeldClock(datetime(2026, 3, 1, tzinfo=UTC))
+        self.cluster = WatchedCluster(self.clock)
+        self.metrics = InMemoryMetrics()
+        self.metrics.of = dict.fromkeys(range(1, 100), GOOD)
+        self.store = InMemoryRolloutStore()
+        self.scheduler = WorldScheduler(self.store, self.cluster)
+
+    @property
+    def rollout(self) -> Rollout:
+        """The stored state."""
+        return self.store.rollout(DEPLOYMENT)
+
+    async def request(self, revision: int, *, replicas: int = 4) -> None:
+        """A revision is asked for, as the ingest service does it."""
+        spec = spec_of(f"v{revision}", replicas)
+        first = replicas if revision == 1 else replicas_at(spec.canary.weights[0], replicas)
+        request = Request(revision, spec, stage_zero(revision), first)
+        await self.store.request(None, DEPLOYMENT, request, Origin(TENANT, "key:ab", f"request-{revision}", "event-1"))
+        self.scheduler.ask(stage_zero(revision), first)
+
+    async def command(self, kind: CommandKind, reason: str = "because") -> None:
+        """A person asks something."""
+        await self.store.command(None, DEPLOYMENT, kind, reason, Origin(TENANT, "user:ada", "c", "c"))
+
+    async def tick(self) -> None:
+        """One pass by an owner that remembers nothing, and the scheduler's answers."""
+        owner = RolloutOwner(
+            0, self.store, self.cluster, self.metrics, self.clock, LIMITS, wake=asyncio.Event(), resync_seconds=1e9
+        )
+        await owner.tick(LEASE)
+        self.scheduler.hear()
+
+    async def run(self, seconds: float, step: float = 1.0) -> None:
+        """Time goes by with passes in between: as many each second as one transition needs."""
+        for _ in range(int(seconds / step)):
+            for _ in range(4):
+                await self.tick()
+            self.clock.advance(step)
+        await self.tick()
+
+    async def run_until(self, kind: type[EventData], *, count: int = 1, seconds: float = 400) -> None:
+        """Until the `count`-th event of this kind was said."""
+        deadline = self.clock.now().timestamp() + seconds
+        while len(self.said(kind)) < count:
+            assert self.clock.now().timestamp() < deadline, f"no {kind.__name__}; phase {self.rollout.phase}"
+            await self.tick()
+            if len(self.said(kind)) < count:
+                self.clock.advance(0.5)
+
+    async def promoted(self, revision: int = 1) -> None:
+        """Bring a revision to promotion, all the way."""
+        await self.request(revision)
+        await self.run(200)
+        assert self.rollout.stable is not None
+        assert self.rollout.stable.number == revision
+
+    def said(self, kind: type[EventT]) -> list[EventT]:
+        """All events of one kind."""
+        return [data for data, _ in self.store.said if isinstance(data, kind)]
+
+    def story(self, revision: int) -> list[str]:
+        """The rollout events of one revision, by name, with the weights of shifts."""
+        return [
+            f"{type(data).__name__} {data.weight}" if hasattr(data, "weight") else type(data).__name__
+            for data, _ in self.store.said
+            if isinstance(data, RolloutEvent) and data.revision == revision
+        ]
+
+    def route(self) -> dict[int, int]:
+        """The weights that the gateway works by."""
+        return dict(self.cluster.view(DEPLOYMENT).route.applied)
+
+    def held(self) -> set[UUID]:
+        """Reservations that hold GPUs."""
+        answers = self.store.answers
+        return {found for found in self.scheduler.asked if found in answers and answers[found].kind == "reserved"}
