@@ -70,7 +70,8 @@ def _copy_dependencies(maven: str, folder: Path) -> None:
     except subprocess.TimeoutExpired as error:
         raise PartMissing(f"kafka: Maven did not fetch the jars within {_MAVEN_SECONDS} s") from error
     if done.returncode != 0:
-        complaint = next((line for line in done.stdout.splitlines() if "ERROR" in line), "no message")
+        said = [*(line for line in done.stdout.splitlines() if "ERROR" in line), *done.stderr.split("\n")]
+        complaint = next(filter(str.strip, said), f"it ended with {done.returncode} and no word")
         raise PartMissing(f"kafka: Maven could not fetch the jars: {complaint}")
 
 

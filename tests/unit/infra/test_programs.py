@@ -143,6 +143,9 @@ class TestKafka:
         script(bare / "mvn", "echo '[INFO] x'; echo '[ERROR] no way out'; echo '[ERROR] more'; exit 1")
         with pytest.raises(PartMissing, match=r"^kafka: Maven could not fetch the jars: \[ERROR\] no way out$"):
             jars.jars()
+        script(bare / "mvn", "echo 'mvn: no such thing' >&2; exit 1")
+        with pytest.raises(PartMissing, match=r": mvn: no such thing$"):
+            jars.jars()
         assert not jars.cache().exists()
 
     @pytest.mark.usefixtures("bare")
