@@ -83,7 +83,7 @@ class RolloutStarted(RolloutEvent):
 
     version: Name
     """Version that is rolled out."""
-    stable_revision: int | None
+    stable_revision: int | None = None
     """Revision that holds the traffic now; None for the first."""
     weights: tuple[int, ...]
     """Percent of traffic at each stage."""
