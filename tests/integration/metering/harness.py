@@ -207,16 +207,19 @@ def _plain(data: EventData, source: str = "/test") -> tuple[bytes, bytes, Header
     return data.key.encode(), value, headers
 
 
-def make_metering(addresses: Addresses, folder: Path) -> Metering:
-    """A fresh database and Redis namespace, and the topics of the contract."""
+def make_database(addresses: Addresses) -> str:
+    """A fresh database with metering's tables; the worker role's DSN."""
     database = f"metering_{uuid4().hex[:12]}"
     asyncio.run(roles.provision(addresses.postgres_dsn, lambda _: PASSWORD, ["metering"], database))
-    owner = roles.dsn_for(addresses.postgres_dsn, "taxiway_metering_owner", PASSWORD, database)
-    upgrade("metering", owner)
+    upgrade("metering", roles.dsn_for(addresses.postgres_dsn, "taxiway_metering_owner", PASSWORD, database))
+    return roles.dsn_for(addresses.postgres_dsn, "taxiway_metering_worker", PASSWORD, database)
+
+
+def make_metering(addresses: Addresses, folder: Path) -> Metering:
+    """A fresh database and Redis namespace, and the topics of the contract."""
     provision(addresses.kafka_bootstrap)
     redis_url = addresses.redis_url.rpartition("/")[0] + "/5"
-    worker = roles.dsn_for(addresses.postgres_dsn, "taxiway_metering_worker", PASSWORD, database)
-    metering = Metering(addresses, worker, redis_url, folder / "metering.log")
+    metering = Metering(addresses, make_database(addresses), redis_url, folder / "metering.log")
     metering.log.touch()
     asyncio.run(forget_quota(redis_url))
     return metering
