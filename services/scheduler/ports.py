@@ -65,8 +65,8 @@ class PoolStore(Protocol):
     async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending]:
         """The oldest inputs that were not applied, in order."""
 
-    async def closed(self, work: UnitOfWork, entries: Sequence[Input]) -> set[UUID]:
-        """Those reservations of the inputs that were released or refused before."""
+    async def closed(self, work: UnitOfWork, pool: str, entries: Sequence[Input]) -> set[UUID]:
+        """Those reservations of the inputs that were released or refused before, or that belong to another pool."""
 
     async def save(self, work: UnitOfWork, snapshot: Snapshot, applied: Sequence[Applied]) -> None:
         """Store what followed from a batch of inputs, and how far the pool has come."""

@@ -55,14 +55,15 @@ class PostgresPoolStore:
             for row in found
         ]
 
-    async def closed(self, work: UnitOfWork, entries: Sequence[Input]) -> set[UUID]:
+    async def closed(self, work: UnitOfWork, pool: str, entries: Sequence[Input]) -> set[UUID]:
         """Looks up the reservations that `entries` mention."""
         mentioned = [(entry.tenant_id, reservation_of(entry.data)) for entry in entries]
         wanted = {(tenant, reservation) for tenant, reservation in mentioned if reservation is not None}
         if not wanted:
             return set()
         tenants, reservations = zip(*sorted(wanted), strict=True)
-        found = await _fetch(work, statements.CLOSED, tenants=list(tenants), reservations=list(reservations))
+        ids = {"tenants": list(tenants), "reservations": list(reservations)}
+        found = await _fetch(work, statements.CLOSED, pool=pool, **ids)
         return {row.reservation_id for row in found}
 
     async def save(self, work: UnitOfWork, snapshot: Snapshot, applied: Sequence[Applied]) -> None:

@@ -26,7 +26,7 @@ CLOSED = text(
     SELECT reservation_id FROM reservations
     JOIN unnest(CAST(:tenants AS uuid[]), CAST(:reservations AS uuid[])) AS b (tenant_id, reservation_id)
         USING (tenant_id, reservation_id)
-    WHERE state IN ('released', 'rejected')
+    WHERE state IN ('released', 'rejected') OR pool <> :pool
     """
 )
 

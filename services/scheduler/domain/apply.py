@@ -109,9 +109,14 @@ def _reserve(
 
 @_apply.register
 def _release(data: ReleaseCapacity, snapshot: Snapshot, entry: Input, policy: Policy) -> list[Outcome]:
-    """Of an unknown reservation too: the command may overtake the request, which must then find it closed."""
+    """Of an unknown reservation too: the command may overtake the request, which must then find it closed.
+
+    Of another tenant's nothing is released, whatever the command says.
+    """
+    request = snapshot.request(data.reservation_id)
     held = data.reservation_id in snapshot.reservations
-    given_back = snapshot.release(data.reservation_id)
+    is_foreign = request is not None and request.tenant_id != entry.tenant_id
+    given_back = 0 if is_foreign else snapshot.release(data.reservation_id)
     released = Released(data.reservation_id, data.deployment_id, entry.tenant_id, given_back, data.reason, entry.cause)
     return [released, *(retry(snapshot, policy) if held else ())]
 

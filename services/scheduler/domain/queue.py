@@ -31,6 +31,10 @@ class Queue:
     def __contains__(self, reservation_id: UUID) -> bool:
         return reservation_id in self._by_id
 
+    def find(self, reservation_id: UUID) -> Request | None:
+        """The waiting request; None when it does not wait."""
+        return self._by_id.get(reservation_id)
+
     def position_for(self, request: Request) -> int:
         """The place that the request has or would have, from 1."""
         return bisect_left(self._ordered, _rank(request), key=_rank) + 1

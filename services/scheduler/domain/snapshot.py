@@ -33,7 +33,7 @@ class Snapshot:
         """What is set aside now, by reservation id."""
         self.queue = Queue(waiting)
         self.closed: set[UUID] = set()
-        """Reservations that were released or refused, as far as the present inputs mention them."""
+        """Reservations that ended, or belong to another pool, as far as the present inputs mention them."""
         self.gpu_milli_held: Counter[UUID] = Counter()
         """Thousandths of a GPU that each tenant holds in this pool."""
         self.applied = applied
@@ -46,6 +46,11 @@ class Snapshot:
     def knows(self, reservation_id: UUID) -> bool:
         """Whether the reservation was asked for or ended before."""
         return reservation_id in self.reservations or reservation_id in self.queue or reservation_id in self.closed
+
+    def request(self, reservation_id: UUID) -> Request | None:
+        """The request that is reserved or waits under this id; None when none does."""
+        reservation = self.reservations.get(reservation_id)
+        return reservation.request if reservation else self.queue.find(reservation_id)
 
     def reserve(self, reservation: Reservation) -> None:
         """Take what the reservation holds."""

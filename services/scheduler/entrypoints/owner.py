@@ -91,7 +91,7 @@ class PoolOwner:
         return len(applied) < len(pending) or len(pending) == self._batch_size
 
     async def _apply(self, work: UnitOfWork, snapshot: Snapshot, pending: list[Pending]) -> list[Applied]:
-        snapshot.closed = await self._store.closed(work, [item.entry for item in pending])
+        snapshot.closed = await self._store.closed(work, self.pool, [item.entry for item in pending])
         started = self._clock.now()
         applied: list[Applied] = []
         for item in pending:

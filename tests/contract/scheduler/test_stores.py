@@ -148,8 +148,8 @@ async def test_what_ended_is_known_as_closed(stores: Stores) -> None:
     entries = await told(stores, *LIFE)
     await run(stores)
     async with stores.unit_of_work() as work:
-        closed = await stores.pools.closed(work, [*entries, entry(reserve("new"))])
-        assert await stores.pools.closed(work, [entry(node("n1"))]) == set()
+        closed = await stores.pools.closed(work, "default", [*entries, entry(reserve("new"))])
+        assert await stores.pools.closed(work, "default", [entry(node("n1"))]) == set()
     assert closed == {identity(name) for name in ("given back", "refused", "never asked", "gone before placed")}
 
 
@@ -171,6 +171,29 @@ async def test_pools_are_apart(stores: Stores) -> None:
     await run(stores, pool="other")
     assert [each.name for each in (await load(stores, "other")).cluster.nodes] == ["far"]
     assert [each.name for each in (await load(stores)).cluster.nodes] == ["n2", "n1", "n3"]
+
+
+async def test_a_reservation_belongs_to_the_pool_that_knew_it_first(stores: Stores) -> None:
+    await told(stores, *LIFE)
+    await run(stores)
+    await told(stores, node("far"), tenant(), *LIFE[7:11], pool="other")
+    await run(stores, pool="other")
+    other = await load(stores, "other")
+    assert (other.reservations, list(other.queue), other.decided) == ({}, [], 0)
+    assert identity("held") in (await load(stores)).reservations
+
+
+async def test_another_tenants_release_ends_nothing(stores: Stores) -> None:
+    await told(stores, *LIFE)
+    await run(stores)
+    before = content(await load(stores))
+    async with stores.unit_of_work() as work:
+        for name in ("held", "waits"):
+            await stores.inputs.append(work, "default", entry(release(name), OTHER_TEAM))
+    await run(stores)
+    after = content(await load(stores))
+    assert after.pop("reached") == (before["reached"][0] + 2, before.pop("reached")[1] + 2)
+    assert after == before
 
 
 async def test_a_reservations_pool_is_found_by_its_tenant(stores: Stores) -> None:

@@ -21,6 +21,9 @@ from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.ports import Applied, Pending, Recorded, reservation_of
 from tests.fakes.scheduler.builders import NOW
 
+Key = tuple[UUID, UUID]
+"""Tenant and reservation."""
+
 
 @dataclass
 class Row:
@@ -38,9 +41,9 @@ class Tables:
     inputs: list[Row] = field(default_factory=list)
     nodes: dict[tuple[str, str], tuple[int, Node]] = field(default_factory=dict)
     tenants: dict[tuple[str, UUID], Tenant] = field(default_factory=dict)
-    waiting: dict[UUID, tuple[str, Request]] = field(default_factory=dict)
-    reserved: dict[UUID, tuple[str, Reservation]] = field(default_factory=dict)
-    closed: set[UUID] = field(default_factory=set)
+    waiting: dict[Key, tuple[str, Request]] = field(default_factory=dict)
+    reserved: dict[Key, tuple[str, Reservation]] = field(default_factory=dict)
+    closed: set[Key] = field(default_factory=set)
     decisions: list[tuple[int, Recorded]] = field(default_factory=list)
     """With the number of the input that led to each."""
     reached: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -138,8 +141,11 @@ class InMemoryPoolStore:
         waiting = [Pending(number, row.entry) for number, row in rows if row.pool == pool and row.applied is None]
         return waiting[:limit]
 
-    async def closed(self, work: UnitOfWork, entries: Sequence[Input]) -> set[UUID]:
-        return self._database.tables.closed & {found for entry in entries if (found := reservation_of(entry.data))}
+    async def closed(self, work: UnitOfWork, pool: str, entries: Sequence[Input]) -> set[UUID]:
+        tables = self._database.tables
+        elsewhere = {key for rows in (tables.waiting, tables.reserved) for key, row in rows.items() if row[0] != pool}
+        mentioned = {(entry.tenant_id, found) for entry in entries if (found := reservation_of(entry.data))}
+        return {reservation_id for _, reservation_id in mentioned & (tables.closed | elsewhere)}
 
     async def save(self, work: UnitOfWork, snapshot: Snapshot, applied: Sequence[Applied]) -> None:
         tables, pool = self._database.tables, snapshot.pool
@@ -158,15 +164,17 @@ class InMemoryPoolStore:
     def _keep(self, pool: str, recorded: Recorded) -> None:
         tables, outcome = self._database.tables, recorded.outcome
         if isinstance(outcome, Released):
-            tables.waiting.pop(outcome.reservation_id, None)
-            tables.reserved.pop(outcome.reservation_id, None)
-            tables.closed.add(outcome.reservation_id)
+            key = outcome.tenant_id, outcome.reservation_id
+            tables.waiting.pop(key, None)
+            tables.reserved.pop(key, None)
+            tables.closed.add(key)
         elif isinstance(outcome, Decided):
             request, decision = outcome.request, outcome.decision
-            tables.waiting.pop(request.reservation_id, None)
+            key = request.tenant_id, request.reservation_id
+            tables.waiting.pop(key, None)
             if isinstance(decision, Placed):
-                tables.reserved[request.reservation_id] = (pool, Reservation(request, decision.allocations))
+                tables.reserved[key] = (pool, Reservation(request, decision.allocations))
             elif isinstance(decision, Queued):
-                tables.waiting[request.reservation_id] = (pool, request)
+                tables.waiting[key] = (pool, request)
             else:
-                tables.closed.add(request.reservation_id)
+                tables.closed.add(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import time
 from pathlib import Path
@@ -11,7 +12,9 @@ from schemas.deployment import DeploymentRequested
 from schemas.node import NodeObserved
 from schemas.placement import CapacityQueued, CapacityRejected, CapacityReleased, CapacityReserved
 from services.kit.ids import new_id
-from tests.fakes.scheduler.builders import gpus, identity, node, release, requested, reserve, tenant
+from services.kit.persistence.database import Database
+from services.scheduler.adapters.postgres_inputs import PostgresInputLog
+from tests.fakes.scheduler.builders import entry, gpus, identity, node, release, requested, reserve, tenant
 from tests.integration.scheduler.harness import ROOT, Platform, eventually
 
 PUBLISHED = ROOT / "infra" / "demo" / "data"
@@ -101,6 +104,24 @@ def test_a_standby_records_for_the_owner_and_takes_over_from_it(platform: Platfo
     )
     places = [(row["node"], device) for row in rows for device in row["devices"]]
     assert len(places) == len(set(places)) == 8
+
+
+def test_what_another_copy_records_wakes_the_owner(platform: Platform) -> None:
+    """The owner's interval is a minute here: only the notification can bring the decision in time."""
+    team, prefix = given_a_team(platform, 8)
+    name = f"{prefix}-elsewhere"
+
+    async def record_elsewhere() -> None:
+        database = Database(platform.database.worker_dsn, "/taxiway/scheduler")
+        async with database.unit_of_work() as work:
+            await PostgresInputLog().append(work, platform.pool, entry(reserve(name, pool=platform.pool), team))
+        await database.close()
+
+    with platform.running():
+        eventually(lambda: nodes_are_known(platform, 1, team))
+        asyncio.run(record_elsewhere())
+        (said,) = platform.listening.about(identity(name))
+    assert isinstance(said, CapacityReserved)
 
 
 def test_duplicates_on_the_wire_change_nothing(platform: Platform) -> None:

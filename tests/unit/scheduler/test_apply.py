@@ -46,6 +46,13 @@ def test_a_release_that_overtakes_its_request_closes_it() -> None:
     assert pool.snapshot.reservations == {}
 
 
+def test_a_release_by_another_tenant_ends_nothing() -> None:
+    pool = Pool(node("n1", 1), tenant(), tenant(OTHER_TEAM), reserve("held"), reserve("waits"))
+    for name in ("held", "waits"):
+        assert [summary(each) for each in pool.when(release(name), OTHER_TEAM)] == ["released 0"]
+    assert (list(pool.snapshot.reservations), pool.waiting()) == (ids("held"), ids("waits"))
+
+
 def test_a_request_that_is_known_is_not_decided_again() -> None:
     pool = Pool(node("n1", 1), tenant(), reserve("held"), reserve("waits"), reserve("refused", gpus(8)))
     for name in ("held", "waits", "refused"):
@@ -79,13 +86,18 @@ def test_a_big_one_that_does_not_fit_does_not_hold_up_a_small_one() -> None:
 
 
 def test_fewer_replicas_of_the_same_demand_are_still_tried() -> None:
-    pool = Pool(node("n1", 4), tenant(), reserve("a", gpus(4)))
-    for name, replicas in (("four", 4), ("three", 3), ("one", 1)):
+    pool = Pool(node("n1", 4), tenant(), reserve("a", gpus(3)), reserve("b"))
+    for name, replicas in (("four", 4), ("five", 5), ("two", 2), ("one", 1)):
         pool.when(reserve(name, replicas=replicas))
-    pool.when(reserve("last", gpus(2)))
-    pool.when(plan_changed(3000))
-    assert placed(pool.when(release("a"))) == ids("three")
-    assert pool.waiting() == ids("four", "one", "last")
+    assert placed(pool.when(release("a"))) == ids("two", "one")
+    assert pool.waiting() == ids("four")
+
+
+def test_who_is_over_the_limit_keeps_waiting() -> None:
+    pool = Pool(node("n1", 4), tenant(), reserve("a", gpus(4)), reserve("b", gpus(3)), reserve("c", gpus(1)))
+    pool.when(plan_changed(2000))
+    assert placed(pool.when(release("a"))) == ids("c")
+    assert placed(pool.when(plan_changed(4000))) == ids("b")
 
 
 def test_536_small_ones_drain_in_one_pass() -> None:

@@ -68,9 +68,9 @@ class PoolMachine(RuleBasedStateMachine):
     def ask(self, name: str, demand: Any, replicas: int, priority: int, tenant_id: Any) -> None:
         self.tell(reserve(name, demand, replicas=replicas, priority=priority), tenant_id)
 
-    @rule(name=st.sampled_from(NAMES))
-    def give_back(self, name: str) -> None:
-        self.tell(release(name))
+    @rule(name=st.sampled_from(NAMES), tenant_id=st.sampled_from([TEAM, OTHER_TEAM]))
+    def give_back(self, name: str, tenant_id: Any) -> None:
+        self.tell(release(name), tenant_id)
 
     @rule(name=st.sampled_from(NODES), gpu=st.sampled_from([0, 2, 4]), model=st.sampled_from(["T4", "A100"]))
     def observe(self, name: str, gpu: int, model: str) -> None:
@@ -114,8 +114,10 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_release_returns_exactly_what_was_reserved(self) -> None:
-        for reservation_id, milli in self.given_back.items():
-            assert milli == self.taken[reservation_id]
+        closed = self.pool.snapshot.closed
+        for reservation_id in self.asked | set(self.given_back):
+            expected = self.taken[reservation_id] if reservation_id in closed else 0
+            assert self.given_back[reservation_id] == expected
 
     @invariant()
     def asked_is_placed_plus_queued_plus_closed(self) -> None:
