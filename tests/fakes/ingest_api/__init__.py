@@ -1,0 +1,1 @@
+"""In-memory adapters, credentials and builders for tests of the front door."""
