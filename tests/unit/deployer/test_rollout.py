@@ -257,6 +257,21 @@ async def test_abort_never_moves_traffic_to_a_broken_stable(world: World) -> Non
     assert world.story(2)[-1] == "RolloutRolledBack"
 
 
+async def test_canary_stays_until_stable_is_at_full_strength(world: World) -> None:
+    """Without traffic, but still the only reserve."""
+    await world.promoted(1)
+    await world.request(2)
+    await world.run_until(TrafficShifted, count=2)
+    await world.command(CommandKind.ABORT)
+    await world.run_until(TrafficShifted, count=3)
+    world.cluster.crash(DEPLOYMENT, 1, seconds=100)
+    await world.run(90)
+    assert world.rollout.phase is Phase.COOLING
+    assert world.cluster.view(DEPLOYMENT).ready(2) == 1
+    await world.run(30)
+    assert world.story(2)[-1] == "RolloutRolledBack"
+
+
 async def test_canary_without_a_ready_pod_is_given_up_at_once(world: World) -> None:
     await world.promoted(1)
     await world.request(2)
