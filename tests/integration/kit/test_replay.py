@@ -110,6 +110,19 @@ def test_markers_and_aborted_records_are_passed_over(bootstrap: str) -> None:
     assert values(bootstrap, [topic]) == [b"in", b"after"]
 
 
+def test_a_marker_at_the_end_does_not_let_later_records_in(bootstrap: str) -> None:
+    # given two topics, of which the second ends with a marker, so that its last offset never arrives
+    read_first, marked = fresh(bootstrap, 1), fresh(bootstrap, 1)
+    append(bootstrap, read_first, numbered(1))
+    append_transaction(bootstrap, marked, [b"in"])
+    # when something is appended to it while the first is read
+    reading = replay(bootstrap, [read_first, marked])
+    next(reading)
+    append(bootstrap, marked, numbered(5))
+    # then only what was there at the start is read
+    assert [item.record.value for item in reading] == [b"in"]
+
+
 def test_an_empty_topic_gives_nothing(bootstrap: str) -> None:
     assert values(bootstrap, [fresh(bootstrap)]) == []
 

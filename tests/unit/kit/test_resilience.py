@@ -182,6 +182,37 @@ async def test_a_call_from_before_has_nothing_to_say(breaker: Breaker, peer: Pee
     assert breaker.state == "open"
 
 
+async def test_a_failure_from_before_does_not_lengthen_the_pause(breaker: Breaker, peer: Peer, held: Held) -> None:
+    peer.hang = asyncio.Event()
+    slow = await start(lambda: breaker.call(peer.ask))
+    hang, peer.hang = peer.hang, None
+    await open_up(breaker, peer)
+    held.now += 9
+    peer.error = TransientError("away")
+    hang.set()
+    with pytest.raises(TransientError, match="away"):
+        await slow
+    peer.error = None
+    held.now += 1
+    assert await breaker.call(peer.ask) == "here"
+
+
+async def test_a_call_from_before_does_not_speak_for_the_trial(breaker: Breaker, peer: Peer, held: Held) -> None:
+    peer.hang = asyncio.Event()
+    slow = await start(lambda: breaker.call(peer.ask))
+    first, peer.hang = peer.hang, None
+    await open_up(breaker, peer)
+    held.now += 10
+    peer.hang = asyncio.Event()
+    trial = await start(lambda: breaker.call(peer.ask))
+    first.set()
+    await slow
+    assert breaker.state == "half-open"
+    peer.hang.set()
+    await trial
+    assert breaker.state == "closed"
+
+
 async def test_failures_are_counted_and_refusals_to_call_are_not(peer: Peer, held: Held) -> None:
     breaker = Breaker("counted", fail_max=2, monotonic=held)
     await open_up(breaker, peer)
