@@ -1,0 +1,172 @@
+"""The backends behind the deployer's ports, each in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import asyncpg
+import httpx
+import pytest
+
+from infra.local.simulators import nodes as simulated
+from infra.local.simulators.server import simulators
+from infra.local.simulators.settings import SimulatorSettings
+from infra.local.stack import Addresses
+from schemas.envelope import decode
+from services.deployer.adapters.postgres_intake import PostgresIntake
+from services.deployer.adapters.postgres_nodes import PostgresNodeStore
+from services.deployer.adapters.postgres_rollouts import PostgresRolloutStore
+from services.deployer.adapters.simulated import SimulatedCluster
+from services.deployer.domain.node import Node
+from services.deployer.ports import Cluster, Intake, NodeStore, RolloutStore
+from services.kit.clock import HeldClock
+from services.kit.persistence.database import Database
+from services.kit.persistence.leases import Lease, acquire
+from services.kit.persistence.unit_of_work import UnitOfWork
+from tests.fakes.deployer.cluster import InMemoryCluster
+from tests.fakes.deployer.postgres import DeployerDatabase, make_database
+from tests.fakes.deployer.stores import InMemoryNodeStore, InMemoryRolloutStore
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+NODES = [Node("n1", "default", 64000, 262144, 2, "P100"), Node("n2", "default", 32000, 131072, 0, "")]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One backend of `Cluster`, and the two things that a test does to it from outside."""
+
+    cluster: Cluster
+    pass_time: Callable[[], Awaitable[None]]
+    """Let a little time go by."""
+    take_away: Callable[[], Awaitable[None]]
+    """From now on it answers no call."""
+
+    async def until(self, check: Callable[[], Awaitable[bool]]) -> None:
+        """Wait for what the cluster does in its own time."""
+        for _ in range(200):
+            if await check():
+                return
+            await self.pass_time()
+        raise AssertionError("it did not happen")
+
+
+@pytest.fixture(params=["in_memory", "simulated"])
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    """Each backend in turn."""
+    if request.param == "in_memory":
+        yield in_memory_bench()
+        return
+    settings = SimulatorSettings(load_seconds=0.1, drain_seconds=0.1, route_delay_seconds=0.1)
+    listed = [
+        simulated.Node(node.name, node.cpu_milli, node.memory_mib, node.gpu_count, node.gpu_model) for node in NODES
+    ]
+    async with simulators(listed, settings) as addresses:
+        cluster = SimulatedCluster(addresses.control_url)
+
+        async def take_away() -> None:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                await client.put(f"{addresses.control_url}/settings", json={"refuses_all": True})
+
+        yield Bench(cluster, lambda: asyncio.sleep(0.02), take_away)
+        await cluster.close()
+
+
+def in_memory_bench() -> Bench:
+    clock = HeldClock(NOW)
+    cluster = InMemoryCluster(clock, nodes=NODES)
+
+    async def pass_time() -> None:
+        clock.advance(0.25)
+
+    async def take_away() -> None:
+        cluster.is_away = True
+
+    return Bench(cluster, pass_time, take_away)
+
+
+@dataclass(frozen=True)
+class Records:
+    """One implementation of the stores."""
+
+    rollouts: RolloutStore
+    intake: Intake
+    nodes: NodeStore
+    unit_of_work: Callable[[], AbstractAsyncContextManager[UnitOfWork]]
+    lease: Callable[[], Awaitable[Lease]]
+    """Takes the lease over from whoever has it."""
+    said: Callable[[], Awaitable[list[tuple[str, str | None]]]]
+    """Type and actor of each event that was emitted, in order."""
+
+
+@pytest.fixture(scope="module")
+def deployer_database(addresses: Addresses) -> DeployerDatabase:
+    """A migrated database."""
+    return make_database(addresses.postgres_dsn)
+
+
+@pytest.fixture
+async def database(deployer_database: DeployerDatabase) -> AsyncIterator[Database]:
+    """The deployer's database, empty, as its worker role."""
+    await deployer_database.empty()
+    database = Database(deployer_database.worker_dsn, "/taxiway/deployer", clock=HeldClock(NOW))
+    yield database
+    await database.close()
+
+
+@pytest.fixture(params=["in_memory", "postgres"])
+def records(request: pytest.FixtureRequest) -> Records:
+    """Each implementation in turn."""
+    if request.param == "in_memory":
+        return in_memory_records()
+    database: Database = request.getfixturevalue("database")
+
+    async def take() -> Lease:
+        lease = await acquire(database, "rollouts:0", "test", ttl=-1)
+        assert lease is not None
+        return lease
+
+    return Records(
+        PostgresRolloutStore(database, shards=1),
+        PostgresIntake(lambda: None),
+        PostgresNodeStore(database),
+        database.unit_of_work,
+        take,
+        lambda: outbox_of(database),
+    )
+
+
+def in_memory_records() -> Records:
+    store, nodes = InMemoryRolloutStore(), InMemoryNodeStore()
+
+    async def take() -> Lease:
+        store.epoch = nodes.epoch = store.epoch + 1
+        return Lease("rollouts:0", "test", store.epoch)
+
+    async def said() -> list[tuple[str, str | None]]:
+        rollouts = [(data.type, origin.actor) for data, origin in store.said]
+        return [*rollouts, *((data.type, "service:deployer") for data in nodes.said)]
+
+    no_work = cast(Callable[[], AbstractAsyncContextManager[UnitOfWork]], lambda: nullcontext(cast(UnitOfWork, None)))
+    return Records(store, store, nodes, no_work, take, said)
+
+
+async def outbox_of(database: Database) -> list[tuple[str, str | None]]:
+    """What waits for the relay."""
+    connection = await asyncpg.connect(database.dsn)
+    try:
+        rows = await connection.fetch("SELECT value, headers::text AS headers FROM outbox ORDER BY id")
+    finally:
+        await connection.close()
+    return [read(row) for row in rows]
+
+
+def read(row: Any) -> tuple[str, str | None]:
+    headers = [(name, content.encode()) for name, content in json.loads(row["headers"])]
+    event = decode(headers, row["value"])
+    return event.type, event.actor
