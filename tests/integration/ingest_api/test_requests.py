@@ -1,0 +1,158 @@
+"""Signed deployment requests of outside producers: the same admission, and nothing of strangers."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from schemas.deployment import DeploymentRejected, DeploymentSpec, DeployModel
+from schemas.envelope import Event, decode
+from services.kit.ids import new_id
+from tests.fakes.ingest_api.builders import spec
+from tests.integration.ingest_api.harness import Account, eventually, produce
+from tests.integration.kit.harness import header, read_all
+
+DLQ = "taxiway.deployment.requests.v1.dlq.taxiway.ingest.admission"
+
+
+def ask_for(account: Account, wanted: DeploymentSpec | None = None) -> DeployModel:
+    """A request of the account."""
+    return DeployModel(tenant_id=account.tenant_id, spec=wanted or spec())
+
+
+def outcomes(account: Account, request_id: str) -> list[Event[Any]]:
+    """What was said because of a request."""
+    records = read_all(account.door.addresses.kafka_bootstrap, "taxiway.deployment.events.v1")
+    events = [decode(record.headers, record.value) for record in records]
+    return [event for event in events if event.correlationid == request_id]
+
+
+def set_aside(account: Account, request_id: str) -> str | None:
+    """Why a request is a dead letter."""
+    for record in read_all(account.door.addresses.kafka_bootstrap, DLQ):
+        if header(record, "ce_id") == request_id:
+            return header(record, "taxiway_dlq_error_type")
+    return None
+
+
+def test_a_signed_request_becomes_a_deployment_and_then_a_revision(acme: Account) -> None:
+    # given
+    key_id, key = acme.register_producer()
+    # when
+    first = acme.request(ask_for(acme), key_id, key)
+    eventually(lambda: len(acme.api.get("/deployments").json()["items"]) == 1)
+    second = acme.request(ask_for(acme, spec(version="2.0")), key_id, key)
+    # then
+    eventually(lambda: len(outcomes(acme, second)) == 1)
+    [one], [two] = outcomes(acme, first), outcomes(acme, second)
+    assert one.data.deployment_id == two.data.deployment_id
+    assert (one.data.revision, one.data.first_stage_replicas) == (1, 4)
+    assert (two.data.revision, two.data.first_stage_replicas) == (2, 1)
+    assert (one.actor, one.causationid, one.tenantid) == ("producer:/ci", first, str(acme.tenant_id))
+
+
+def test_what_cannot_be_admitted_is_rejected_in_the_log_and_shown(acme: Account) -> None:
+    # given
+    key_id, key = acme.register_producer()
+    # when
+    unknown = acme.request(ask_for(acme, spec(model="none")), key_id, key)
+    acme.request(ask_for(acme), key_id, key)
+    again = acme.request(ask_for(acme), key_id, key)
+    # then
+    eventually(lambda: len(outcomes(acme, again)) == 1)
+    [rejected], [unchanged] = outcomes(acme, unknown), outcomes(acme, again)
+    assert isinstance(rejected.data, DeploymentRejected)
+    assert (rejected.data.code, rejected.data.violations[0].pointer) == ("model-not-found", "/model")
+    assert unchanged.data.code == "no-change"
+    path = f"/deployments/{rejected.data.deployment_id}"
+    eventually(lambda: acme.api.get(path).status_code == 200)
+    shown = acme.api.get(path).json()
+    assert (shown["state"], shown["refusal"]["code"]) == ("rejected", "model-not-found")
+    assert "was refused (model-not-found)" in acme.api.get(f"{path}/history").json()["items"][0]["words"]
+
+
+def test_a_suspended_tenant_starts_nothing_new_on_either_way(acme: Account) -> None:
+    # given
+    key_id, key = acme.register_producer()
+    acme.door.operator.post(f"/tenants/{acme.tenant_id}/suspend", {"reason": "unpaid"})
+    # when
+    request_id = acme.request(ask_for(acme), key_id, key)
+    answer = acme.api.post("/deployments", spec().model_dump(mode="json"))
+    # then
+    eventually(lambda: len(outcomes(acme, request_id)) == 1)
+    assert outcomes(acme, request_id)[0].data.code == "tenant-suspended"
+    assert (answer.status_code, answer.json()["type"]) == (403, "/problems/tenant-suspended")
+    acme.door.operator.post(f"/tenants/{acme.tenant_id}/resume", {"reason": "paid"})
+    assert acme.deploy()
+
+
+def test_records_that_are_not_what_they_say_are_set_aside(acme: Account) -> None:
+    # given
+    key_id, key = acme.register_producer()
+    victim = acme.door.tenant()
+    victim.register_model("1.0")
+    revoked_id, revoked_key = acme.register_producer()
+    assert acme.api.delete(f"/producers/{revoked_id}?reason=leaked").status_code == 204
+    # when
+    bad = {
+        "another's tenant, signed by a key of ours": victim.request(ask_for(victim), key_id, key),
+        "data of another tenant": acme.request(ask_for(victim), key_id, key),
+        "a key that nobody registered": acme.request(ask_for(acme), "nobody", key),
+        "another key under a known id": acme.request(ask_for(acme), key_id, Ed25519PrivateKey.generate()),
+        "a revoked key": acme.request(ask_for(acme), revoked_id, revoked_key),
+    }
+    unsigned = str(new_id())
+    headers = [(f"ce_{name}", value.encode()) for name, value in attributes(unsigned, acme).items()]
+    produce(acme.door.addresses.kafka_bootstrap, (ask_for(acme).topic, "k", b"\xff\xfe", headers))
+    good = acme.request(ask_for(acme), key_id, key)
+    # then
+    eventually(lambda: all(set_aside(acme, request_id) for request_id in (*bad.values(), unsigned)))
+    reasons = {name: set_aside(acme, request_id) for name, request_id in bad.items()}
+    assert set(reasons.values()) == {"signature"}, reasons
+    assert set_aside(acme, unsigned) == "signature"
+    eventually(lambda: len(outcomes(acme, good)) == 1)
+    assert victim.api.get("/deployments").json()["items"] == []
+
+
+def attributes(event_id: str, account: Account) -> dict[str, str]:
+    """The CloudEvents attributes of a request that nobody signed."""
+    return {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": "/ci",
+        "type": "taxiway.deployment.deploy.v1",
+        "time": "2026-01-01T00:00:00Z",
+        "tenantid": str(account.tenant_id),
+    }
+
+
+def test_a_signed_record_with_a_wrong_schema_is_set_aside(acme: Account) -> None:
+    # given
+    key_id, key = acme.register_producer()
+    wrong = ask_for(acme).model_copy(update={"spec": spec().model_copy(update={"replicas": -1})})
+    # when
+    request_id = acme.request(wrong, key_id, key)
+    # then
+    eventually(lambda: set_aside(acme, request_id) == "schema")
+
+
+def test_producers_are_registered_once_and_for_all(acme: Account) -> None:
+    key_id, _ = acme.register_producer()
+    body = {"key_id": key_id, "public_key": "A" * 43}
+    assert acme.api.post("/producers", body).status_code == 409
+    assert acme.door.tenant().api.post("/producers", body).status_code == 409
+    assert acme.api.delete(f"/producers/{key_id}").status_code == 204
+    assert acme.api.delete(f"/producers/{key_id}").status_code == 204
+    assert acme.api.post("/producers", body).status_code == 409
+    assert acme.api.post("/producers", {"key_id": f"k-{uuid4()}", "public_key": "short"}).status_code == 422
+    records = read_all(acme.door.addresses.kafka_bootstrap, "taxiway.tenant.events.v1")
+    eventually(lambda: types_about(acme)[-2:] == ["producer-key-registered", "producer-key-revoked"], say=str(records))
+
+
+def types_about(account: Account) -> list[str]:
+    """Short names of what was said about the tenant."""
+    records = read_all(account.door.addresses.kafka_bootstrap, "taxiway.tenant.events.v1")
+    mine = [record for record in records if record.key == str(account.tenant_id).encode()]
+    return [header(record, "ce_type").split(".")[2] for record in mine]
