@@ -109,7 +109,11 @@ class ProducerScope(StrEnum):
     """For whom a producer key may speak."""
 
     TENANT = "tenant"
+    """For its tenant alone."""
+    API = "api"
+    """For the tenant whose credential the API has checked: what it signs is that tenant's own word."""
     PLATFORM = "platform"
+    """For all tenants, in its own name: gateways of the platform."""
 
 
 class ProducerKeyRegistered(TenantEvent):
@@ -122,7 +126,7 @@ class ProducerKeyRegistered(TenantEvent):
     public_key: Annotated[str, Field(min_length=43, max_length=43)]
     """Ed25519 public key, base64url without padding (the `x` of its JWK)."""
     scope: ProducerScope
-    """For its tenant alone, or for all (gateways of the platform)."""
+    """For whom its records may speak."""
 
 
 class ProducerKeyRevoked(TenantEvent):

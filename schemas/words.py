@@ -241,7 +241,7 @@ def _resumed(data: t.TenantResumed, actor: str) -> str:
 
 
 def _key_registered(data: t.ProducerKeyRegistered, actor: str) -> str:
-    whom = "all tenants" if data.scope is t.ProducerScope.PLATFORM else "the tenant"
+    whom = "the tenant" if data.scope is t.ProducerScope.TENANT else "all tenants"
     return f"{actor} registered producer key {data.key_id}, which speaks for {whom}."
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from infra.demo.deployments import Deployed
+from schemas.base import EventData
 from schemas.deployment import DeploymentRequested
 from schemas.placement import CapacityRejected, CapacityReserved
 from schemas.rollout import AnalysisCompleted, RolloutPromoted, RolloutRolledBack, StageEntered, TrafficShifted
@@ -25,12 +27,17 @@ def read_log(bootstrap: str) -> list[Replayed]:
 
 def count(log: Sequence[Replayed]) -> dict[str, int]:
     """Revisions requested, promoted, rolled back and rejected."""
-    kinds = [type(replayed.event.data) for replayed in log if replayed.event is not None]
+    told: dict[type[EventData], set[tuple[str, int]]] = defaultdict(set)
+    for replayed in log:
+        if replayed.event is not None:
+            data = replayed.event.data
+            told[type(data)].add((data.key, getattr(data, "revision", 0)))
     return {
-        "requested": kinds.count(DeploymentRequested),
-        "promoted": kinds.count(RolloutPromoted),
-        "rolled_back": kinds.count(RolloutRolledBack),
-        "rejected": kinds.count(CapacityRejected),
+        "requested": len(told[DeploymentRequested]),
+        "promoted": len(told[RolloutPromoted]),
+        # What was refused its GPUs never began, so there was nothing to roll back.
+        "rolled_back": len(told[RolloutRolledBack] & told[StageEntered]),
+        "rejected": len(told[CapacityRejected]),
     }
 
 

@@ -7,8 +7,8 @@ import re
 from services.ingest_api.domain.problems import invalid
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_SHORT = re.compile(r"^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$")
-_ISO = re.compile(r"^PT(?=\d)(?:(\d{1,4})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?$")
+_SHORT = re.compile(r"^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$", re.ASCII)
+_ISO = re.compile(r"^PT(?=\d)(?:(\d{1,4})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?$", re.ASCII)
 
 
 def seconds_of(text: str, parameter: str) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import UUID
 
 from schemas import deployment as d
 from schemas import placement as p
@@ -28,15 +27,8 @@ def _requested(view: DeploymentView, data: d.DeploymentRequested) -> DeploymentV
             "revision": data.revision,
             "spec": data.spec,
             "reservation_id": data.reservation_id,
-            "waiting": _if_about(view.waiting, data.reservation_id),
-            "refusal": _if_about(view.refusal, data.reservation_id),
         }
     )
-
-
-def _if_about(what: Any, reservation_id: UUID) -> Any:
-    """What the scheduler said of this reservation may have come before the request did."""
-    return what if what is not None and what.reservation_id == reservation_id else None
 
 
 def _rejected(view: DeploymentView, data: d.DeploymentRejected) -> DeploymentView:

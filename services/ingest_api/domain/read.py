@@ -8,7 +8,7 @@ from uuid import UUID
 from schemas.base import ContractModel
 from schemas.deployment import DeploymentSpec
 from schemas.resources import Allocation
-from services.ingest_api.domain.view import DeploymentView, Refusal, Rollout, State, Waiting
+from services.ingest_api.domain.view import FAILED, DeploymentView, Refusal, Rollout, State, Waiting
 
 
 class Deployment(ContractModel):
@@ -64,7 +64,7 @@ def shown(view: DeploymentView, state: State, revision: int, as_of: AsOf) -> Sho
         stable_revision=view.stable_revision,
         stable_version=view.stable_version,
         waiting=view.waiting,
-        refusal=view.refusal,
+        refusal=view.refusal if state in (*FAILED, State.ROLLING_BACK) else None,
         rollout=view.rollout,
         as_of=as_of,
     )

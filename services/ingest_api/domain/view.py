@@ -118,7 +118,9 @@ class DeploymentView(ContractModel):
     """Revision that was promoted last."""
     stable_version: str | None = None
     waiting: Waiting | None = None
+    """The reservation that was queued last and has no answer yet, of whichever stage."""
     refusal: Refusal | None = None
+    """The refusal that came last, perhaps of an older revision."""
     is_cancelled: bool = False
     rollout: Rollout | None = None
 
@@ -143,12 +145,16 @@ _STATES = {
 
 
 def _rollout_state(view: DeploymentView, rollout: Rollout) -> State:
+    if view.refusal is not None and rollout.stage is None and rollout.phase is not Phase.PROMOTED:
+        return State.REJECTED  # it was given up before it began, for want of GPUs that it will never get
     if rollout.phase in _STATES:
         return _STATES[rollout.phase]
     return _waiting_state(view, otherwise=State.ROLLING_OUT) if rollout.stage is None else State.ROLLING_OUT
 
 
 def _waiting_state(view: DeploymentView, otherwise: State = State.REQUESTED) -> State:
-    if view.refusal is not None:
+    """What the scheduler said counts for the reservation that is asked for now; it may have come before the request."""
+    if view.refusal is not None and view.refusal.reservation_id == view.reservation_id:
         return State.REJECTED
-    return State.QUEUED if view.waiting is not None else otherwise
+    is_waiting = view.waiting is not None and view.waiting.reservation_id == view.reservation_id
+    return State.QUEUED if is_waiting else otherwise

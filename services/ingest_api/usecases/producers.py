@@ -60,7 +60,7 @@ async def register_platform_key(platform: OpenStores, key: PublicKey, clock: Clo
         key_id=key.key_id,
         tenant_id=PLATFORM_TENANT,
         public_key=key.public_text,
-        scope=ProducerScope.PLATFORM,
+        scope=ProducerScope.API,
         registered_at=clock.now(),
         registered_by="service:ingest_api",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from schemas.tenant import ProducerScope
 from schemas.usage import MAX_RECORD_BYTES, UsageReported
@@ -42,6 +43,14 @@ def check_tenant(producer: Producer, report: UsageReported, claimed: str | None)
         raise ForeignTenantError("the key may report for its own tenant only", "/tenant_id")
     if claimed is not None and claimed != str(report.tenant_id):
         raise ForeignTenantError("ce_tenantid differs from tenant_id", "ce_tenantid")
+
+
+def speaker(producer: Producer, report: UsageReported) -> UUID:
+    """Whose word the report is: ids are unique within one speaker's sources, so nobody can use up another's.
+
+    What a tenant reports by the API and by a producer of its own is one word, and counts once.
+    """
+    return report.tenant_id if producer.scope is ProducerScope.API else producer.tenant_id
 
 
 def check_times(report: UsageReported, appended_at: datetime) -> None:

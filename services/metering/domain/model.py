@@ -37,7 +37,7 @@ class Report:
 
     tenant_id: UUID
     source: str
-    """The signer's tenant and its CloudEvents source: nobody can take the ids of another's samples."""
+    """Whose word it is, and the CloudEvents source: nobody can take the ids of another's samples."""
     samples: tuple[UsageSample, ...]
     partition: int
     offset: int

@@ -75,10 +75,10 @@ def _checked(record: Record, attributes: Attributes, producer: Producer, data: U
         admission.check_text(sample.id, sample.hold_id)
     return Report(
         tenant_id=data.tenant_id,
-        source=f"{producer.tenant_id} {attributes.source}",
+        source=f"{admission.speaker(producer, data)} {attributes.source}",
         samples=data.samples,
         partition=record.partition,
         offset=record.offset,
         event_id=attributes.id,
-        ends_holds=producer.scope is ProducerScope.PLATFORM,
+        ends_holds=producer.scope is not ProducerScope.TENANT,
     )

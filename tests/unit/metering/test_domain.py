@@ -136,6 +136,19 @@ def test_who_may_report_for_whom(scope: ProducerScope, owner: UUID, claimed: str
 
 
 @pytest.mark.parametrize(
+    ("scope", "owner", "speaker"),
+    [
+        (ProducerScope.TENANT, TENANT, TENANT),
+        (ProducerScope.API, UUID(int=0), TENANT),
+        (ProducerScope.PLATFORM, UUID(int=0), UUID(int=0)),
+    ],
+)
+def test_whose_word_a_report_is(scope: ProducerScope, owner: UUID, speaker: UUID) -> None:
+    producer = Producer("key", owner, "public", scope)
+    assert admission.speaker(producer, UsageReported(tenant_id=TENANT, samples=(sample(1),))) == speaker
+
+
+@pytest.mark.parametrize(
     ("at", "is_allowed"),
     [
         (NOON + timedelta(minutes=5), True),
