@@ -131,7 +131,7 @@ def test_operators_create_plan_and_list(door: FrontDoor) -> None:
     eventually(lambda: "lags" in door.operator.get("/lag").json())
     assert {lag["group"] for lag in door.operator.get("/lag").json()["lags"]} >= {"taxiway.ingest.projection"}
     health = httpx.get(f"http://127.0.0.1:{door.health_port}/metrics").text
-    assert 'route="/api/v1/tenants/{tenant_id}/quota"' in health
+    assert 'route="/tenants/{tenant_id}/quota"' in health
 
 
 @pytest.fixture
