@@ -70,6 +70,7 @@ STORIES: list[tuple[State, Sequence[EventData]]] = [
     (State.QUEUED, [requested(), queued()]),
     (State.REQUESTED, [requested(), queued(), reserved()]),
     (State.REJECTED, [requested(), capacity_rejected()]),
+    (State.REJECTED, [requested(), started(), capacity_rejected(), RolloutRolledBack(**about(), reason="no GPUs")]),
     (State.ROLLING_OUT, [requested(), reserved(), started()]),
     (State.QUEUED, [requested(), started(), queued()]),
     (State.ROLLING_OUT, [requested(), started(), ENTERED, queued(SECOND)]),

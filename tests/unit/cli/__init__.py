@@ -1,0 +1,1 @@
+"""The `taxiway` command, without a platform."""

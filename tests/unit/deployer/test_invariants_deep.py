@@ -1,0 +1,151 @@
+"""Whatever happens in whatever order: never weight without ready pods, GPUs back exactly once, and an end.
+
+The checks of each write and of each release stand in `world.py`, so they hold in the other tests as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from schemas.rollout import (
+    RolloutAborted,
+    RolloutPromoted,
+    RolloutRemoved,
+    RolloutRolledBack,
+    RolloutStarted,
+)
+from schemas.tenant import TenantSuspended
+from services.deployer.domain.model import RESTING, Phase
+from services.deployer.domain.observation import Answer, AnswerKind, CommandKind
+from tests.unit.deployer.world import BAD, DEPLOYMENT, GOOD, SILENT, TENANT, World
+
+PEOPLE = [kind for kind in CommandKind if kind is not CommandKind.CANCEL]
+
+
+class RolloutMachine(RuleBasedStateMachine):
+    """One deployment in a world that does as it likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.world = World()
+        self.revisions = 0
+        self.is_cancelled = False
+
+    def do(self, step: Awaitable[None]) -> None:
+        self.loop.run_until_complete(step)
+
+    @initialize(replicas=st.integers(1, 5), answers=st.booleans())
+    def begin(self, replicas: int, answers: bool) -> None:
+        self.world.scheduler.answers_at_once = answers
+        self.request(replicas)
+
+    @rule(replicas=st.integers(1, 5))
+    def request(self, replicas: int) -> None:
+        self.revisions += 1
+        self.do(self.world.request(self.revisions, replicas=replicas))
+
+    @rule(kind=st.sampled_from(PEOPLE))
+    def people_ask(self, kind: CommandKind) -> None:
+        self.do(self.world.command(kind))
+
+    @rule(dice=st.integers(0, 5))
+    def cancel(self, dice: int) -> None:
+        if dice == 0:
+            self.is_cancelled = True
+            self.do(self.world.command(CommandKind.CANCEL))
+
+    @rule(passes=st.integers(1, 6), seconds=st.sampled_from([0, 0.5, 1, 3, 12]))
+    def time_goes_by(self, passes: int, seconds: float) -> None:
+        for _ in range(passes):
+            self.do(self.world.tick())
+            self.world.clock.advance(seconds)
+
+    @rule(at_once=st.booleans(), kind=st.sampled_from(AnswerKind))
+    def scheduler_answers(self, at_once: bool, kind: AnswerKind) -> None:
+        scheduler = self.world.scheduler
+        scheduler.answers_at_once = at_once
+        for reservation in scheduler.open():
+            if kind is AnswerKind.RESERVED:
+                scheduler.reserve(reservation)
+            elif kind is not AnswerKind.RELEASED:
+                scheduler.say(reservation, Answer(kind, "so it is"))
+
+    @rule(revision=st.integers(1, 6), found=st.sampled_from([GOOD, BAD, SILENT]))
+    def traffic_looks(self, revision: int, found: object) -> None:
+        self.world.metrics.of[revision] = found  # type: ignore[assignment]
+
+    @rule(revision=st.integers(1, 6), seconds=st.sampled_from([1, 5, 400]))
+    def pods_crash(self, revision: int, seconds: float) -> None:
+        self.world.cluster.crash(DEPLOYMENT, revision, seconds)
+
+    @rule(routes=st.booleans(), writes=st.booleans(), away=st.booleans())
+    def cluster_is(self, routes: bool, writes: bool, away: bool) -> None:
+        self.world.cluster.refuses_routes = routes
+        self.world.cluster.refuses_writes = writes
+        self.world.cluster.is_away = away
+
+    @rule(suspended=st.booleans())
+    def tenant_is(self, suspended: bool) -> None:
+        store = self.world.store
+        if suspended:
+            self.do(store.suspend(None, TenantSuspended(tenant_id=TENANT, reason="unpaid")))
+        else:
+            self.do(store.resume(None, TENANT))
+
+    @invariant()
+    def live_pods_are_on_held_gpus(self) -> None:
+        held = self.world.held()
+        assert all(slot.reservation_id in held for slot in self.world.cluster.live_slots())
+
+    def teardown(self) -> None:
+        """The world heals; then everything comes to its end."""
+        if self.revisions:
+            self.heal()
+            self.do(self.world.run(700, step=5))
+            self.check_the_end()
+        self.loop.close()
+
+    def heal(self) -> None:
+        self.cluster_is(routes=False, writes=False, away=False)
+        self.tenant_is(suspended=False)
+        self.scheduler_answers(at_once=True, kind=AnswerKind.RESERVED)
+        self.world.metrics.of = dict.fromkeys(range(1, 200), GOOD)
+        self.do(self.world.command(CommandKind.RESUME))
+
+    def check_the_end(self) -> None:
+        world, rollout = self.world, self.world.rollout
+        assert rollout.phase in RESTING, f"it hangs in {rollout.phase}: {rollout.reason}"
+        assert not rollout.retiring
+        assert not rollout.orphans
+        assert (rollout.phase is Phase.REMOVED) == self.is_cancelled
+        stable = {held.reservation_id for held in rollout.stable.reservations} if rollout.stable else set()
+        assert world.held() == stable, "exactly stable's GPUs are held"
+        assert {slot.reservation_id for slot in world.cluster.live_slots()} <= stable
+        assert world.route() == ({rollout.stable.number: 100} if rollout.stable else {})
+        self.check_the_story()
+
+    def check_the_story(self) -> None:
+        """Each revision that was begun with ended in one way, once."""
+        said = self.world.said
+        promoted = [event.revision for event in said(RolloutPromoted)]
+        rolled_back = [event.revision for event in said(RolloutRolledBack)]
+        ended = promoted + rolled_back
+        assert len(ended) == len(set(ended))
+        assert len(said(RolloutRemoved)) == int(self.is_cancelled)
+        aborted = {event.revision for event in said(RolloutAborted)}
+        for revision in {event.revision for event in said(RolloutStarted)} - set(ended):
+            assert self.is_cancelled, f"revision {revision} has no end"
+        assert set(rolled_back) <= aborted
+        assert not aborted & set(promoted)
+
+
+RolloutMachine.TestCase.settings = settings(
+    max_examples=800, stateful_step_count=25, deadline=None, derandomize=False, print_blob=True
+)
+TestRollout = RolloutMachine.TestCase
