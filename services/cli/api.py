@@ -37,6 +37,8 @@ class Api:
     def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
         if not url.startswith(("http://", "https://")):
             raise NotConfigured(f"the API's address must begin with http:// or https://, and {url!r} does not")
+        if not (token.isascii() and token.isprintable()):  # an error of the client would show it
+            raise NotConfigured("the credential holds characters that none has: was it copied whole, and alone?")
         self._url = url.rstrip("/")
         try:
             self._client = httpx.Client(
@@ -45,8 +47,8 @@ class Api:
                 timeout=TIMEOUT_SECONDS,
                 transport=transport,
             )
-        except (httpx.InvalidURL, UnicodeEncodeError) as error:
-            raise NotConfigured(f"the API's address or the credential cannot be used: {error}") from None
+        except httpx.InvalidURL as error:
+            raise NotConfigured(f"the API's address {url!r} cannot be used: {error}") from None
 
     def get(self, path: str, **query: Any) -> Json:
         """One resource."""

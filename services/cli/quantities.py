@@ -9,8 +9,8 @@ import typer
 
 WHOLE = 1000
 MIB = {"Mi": 1, "Gi": 1024, "Ti": 1024 * 1024}
-_MEMORY = re.compile(r"^(\d{1,9}(?:\.\d{1,3})?)(Mi|Gi|Ti)$")
-_AMOUNT = re.compile(r"^(?:(\d{1,9})m|(\d{1,6}(?:\.\d{1,3})?))$")
+_MEMORY = re.compile(r"^(\d{1,9}(?:\.\d{1,3})?)(Mi|Gi|Ti)$", re.ASCII)
+_AMOUNT = re.compile(r"^(?:(\d{1,9})m|(\d{1,6}(?:\.\d{1,3})?))$", re.ASCII)
 
 
 def milli(text: str) -> int:

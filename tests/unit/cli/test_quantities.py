@@ -18,7 +18,9 @@ def test_gpus(text: str, devices: tuple[int, int]) -> None:
     assert quantities.gpu(text) == devices
 
 
-@pytest.mark.parametrize("text", ["1500m", "2.5", "-1", "", "one", "1.0005", "1 ", "١m", "0.5m"])
+@pytest.mark.parametrize(
+    "text", ["1500m", "2.5", "-1", "", "one", "1.0005", "1 ", "\N{ARABIC-INDIC DIGIT ONE}m", "0.5m"]
+)
 def test_what_is_no_amount_of_gpus(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         quantities.gpu(text)
