@@ -1,0 +1,1 @@
+"""The `taxiway` command against a running front door and the real log."""
