@@ -13,6 +13,7 @@ from typing import Protocol
 
 from loguru import logger
 
+from services.kit import garbage
 from services.kit.observability.health import HealthServer
 
 DRAIN_SECONDS = 25.0
@@ -54,6 +55,7 @@ class Service:
         running = [_Running(component) for component in components]
         if self._health:
             self._health.ready = True
+        garbage.settle()
         logger.info("{}: started", self.name)
         failed = await self._until_told(running)
         if self._health:
