@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.envelope import Position
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What was read from a topic, bytes untouched."""
+class Record(NamedTuple):
+    """What was read from a topic, bytes untouched. A tuple: one is made per message, at a third of the cost."""
 
     topic: str
     partition: int

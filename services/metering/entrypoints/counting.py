@@ -8,7 +8,6 @@ are accepted again, its offset is not above `hi`, and the table and Redis are gi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from loguru import logger
@@ -109,7 +108,7 @@ class UsageCounter:
             await self._dead_letters.set_aside(record, defect)
         except PermanentError as error:  # with the reasons it no longer fits into a record: keep those, and its place
             logger.error("usage {}: set aside without its content: {}", record.position, error)
-            await self._dead_letters.set_aside(replace(record, value=None, headers=[]), defect)
+            await self._dead_letters.set_aside(record._replace(value=None, headers=[]), defect)
 
     async def _keep(self, report: Report) -> None:
         async with self._accounts.open() as account:
