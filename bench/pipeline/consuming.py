@@ -1,0 +1,106 @@
+"""The consumer loop beside a bare loop: both read the same topic to its end, with the kit's settings and batch size."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from bench.ground import Ground
+from bench.pipeline.messages import messages
+from bench.rounds import compare
+from bench.statistics import Comparison
+from services.kit.checkpoints import Checkpoint
+from services.kit.messaging.consumer import BATCH, ConsumerLoop, consumer_settings
+from services.kit.messaging.producer import producer_settings
+from services.kit.messaging.record import Record
+
+AIM = 0.5
+SESSION_SECONDS = 10
+POLL_SECONDS = 0.1
+
+
+async def measure(ground: Ground, *, count: int, rounds: int) -> Comparison:
+    """Messages per second from the first record that arrived to the commit of the last; joining the group is not in."""
+    topic = ground.topic("consumed")
+    await asyncio.to_thread(fill, ground.bootstrap, topic, count)
+
+    async def kit() -> float:
+        return await by_loop(_settings(ground), topic, count)
+
+    async def bare() -> float:
+        return await asyncio.to_thread(by_hand, _settings(ground), topic, count)
+
+    return await compare(kit, bare, rounds=rounds, aim=AIM)
+
+
+def _settings(ground: Ground) -> dict[str, Any]:
+    """Of a group that has not read anything."""
+    return consumer_settings(ground.bootstrap, f"bench-{uuid4()}", "0", SESSION_SECONDS)
+
+
+def fill(bootstrap: str, topic: str, count: int) -> None:
+    """Append `count` messages."""
+    producer = Producer(producer_settings(bootstrap, "bench", 30))
+    for message in messages(count):
+        producer.produce(topic, message.value, message.key, headers=message.headers)  # type: ignore[arg-type]
+        producer.poll(0)
+    assert producer.flush(30) == 0
+
+
+class _Counting:
+    """A process that does nothing but count, and stops the clock at the commit of the last record."""
+
+    def __init__(self, count: int) -> None:
+        self.stopping = asyncio.Event()
+        self.started = self.ended = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._left = count
+
+    async def process(self, records: Sequence[Record]) -> None:
+        """The no-op."""
+        self.started = self.started or time.perf_counter()
+        self._left -= len(records)
+
+    def reached(self, checkpoint: Checkpoint) -> None:
+        """Called in the polling thread after each commit."""
+        if checkpoint is Checkpoint.AFTER_OFFSET and self._left <= 0:
+            self.ended = time.perf_counter()
+            self._loop.call_soon_threadsafe(self.stopping.set)
+
+
+async def by_loop(settings: dict[str, Any], topic: str, count: int) -> float:
+    """Through `ConsumerLoop`."""
+    counting = _Counting(count)
+    loop = ConsumerLoop(settings, [topic], counting.process, reached=counting.reached)
+    await loop.run(counting.stopping)
+    return count / (counting.ended - counting.started)
+
+
+def by_hand(settings: dict[str, Any], topic: str, count: int) -> float:
+    """Consume, look at each message's error, value and headers, commit, until all were read."""
+    consumer = Consumer(settings)
+    consumer.subscribe([topic])
+    started = 0.0
+    left = count
+    while left > 0:
+        batch = consumer.consume(BATCH, POLL_SECONDS)
+        if not batch:
+            continue
+        started = started or time.perf_counter()
+        latest: dict[int, int] = {}
+        for message in batch:
+            assert message.error() is None
+            message.value()
+            message.headers()
+            latest[message.partition()] = message.offset()  # type: ignore[index,assignment]
+        left -= len(batch)
+        places = [TopicPartition(topic, partition, offset + 1) for partition, offset in latest.items()]
+        consumer.commit(offsets=places, asynchronous=True)
+    seconds = time.perf_counter() - started
+    consumer.close()
+    return count / seconds
