@@ -145,7 +145,7 @@ _STATES = {
 
 
 def _rollout_state(view: DeploymentView, rollout: Rollout) -> State:
-    if view.refusal is not None and rollout.stage is None and rollout.phase is not Phase.PROMOTED:
+    if _is_refused(view) and rollout.stage is None and rollout.phase is not Phase.PROMOTED:
         return State.REJECTED  # it was given up before it began, for want of GPUs that it will never get
     if rollout.phase in _STATES:
         return _STATES[rollout.phase]
@@ -154,7 +154,12 @@ def _rollout_state(view: DeploymentView, rollout: Rollout) -> State:
 
 def _waiting_state(view: DeploymentView, otherwise: State = State.REQUESTED) -> State:
     """What the scheduler said counts for the reservation that is asked for now; it may have come before the request."""
-    if view.refusal is not None and view.refusal.reservation_id == view.reservation_id:
+    if _is_refused(view):
         return State.REJECTED
     is_waiting = view.waiting is not None and view.waiting.reservation_id == view.reservation_id
     return State.QUEUED if is_waiting else otherwise
+
+
+def _is_refused(view: DeploymentView) -> bool:
+    """Whether the refusal is about what is asked for now, and not about an older revision."""
+    return view.refusal is not None and view.refusal.reservation_id == view.reservation_id

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
+from schemas.deployment import DeploymentRequested
+from schemas.envelope import decode
 from schemas.node import NodeObserved
-from schemas.placement import CapacityQueued, CapacityReleased, CapacityReserved
+from schemas.placement import CapacityReleased, CapacityReserved
 from schemas.resources import Allocation
 from schemas.rollout import (
     RolloutAborted,
@@ -27,6 +29,19 @@ def said(account: Account, topic: str, key: str) -> list[str]:
     return [header(record, "ce_type") for record in records if record.key == key.encode()]
 
 
+def reservation_of(account: Account, deployment_id: str) -> UUID:
+    """The first stage's reservation of the newest revision, as the log announces it."""
+    topic = "taxiway.deployment.events.v1"
+
+    def requests() -> list[DeploymentRequested]:
+        records = read_all(account.door.addresses.kafka_bootstrap, topic)
+        events = [decode(record.headers, record.value) for record in records if record.key == deployment_id.encode()]
+        return [event.data for event in events if isinstance(event.data, DeploymentRequested)]
+
+    eventually(lambda: bool(requests()))
+    return requests()[-1].reservation_id
+
+
 def test_a_deployment_is_admitted_announced_and_shown(acme: Account) -> None:
     # when
     answer = acme.api.post("/deployments", SPEC)
@@ -46,7 +61,7 @@ def test_a_deployment_is_admitted_announced_and_shown(acme: Account) -> None:
 def first_revision_served(account: Account) -> tuple[str, dict[str, UUID]]:
     """Deploy version 1.0 and tell what scheduler and deployer would."""
     deployment_id = account.deploy()
-    ids = {"deployment_id": UUID(deployment_id), "reservation_id": uuid4()}
+    ids = {"deployment_id": UUID(deployment_id), "reservation_id": reservation_of(account, deployment_id)}
     account.tell(queued().model_copy(update=ids))
     eventually(account.shows(deployment_id, state="queued"))
     about = {"deployment_id": deployment_id, "revision": 1}
@@ -215,9 +230,7 @@ def test_a_rejected_queue_entry_says_why(acme: Account) -> None:
     # given
     deployment_id = acme.deploy()
     # when
-    acme.tell(
-        CapacityQueued(**queued().model_dump() | {"deployment_id": UUID(deployment_id), "reservation_id": uuid4()})
-    )
+    acme.tell(queued(reservation_of(acme, deployment_id)).model_copy(update={"deployment_id": UUID(deployment_id)}))
     # then
     eventually(acme.shows(deployment_id, state="queued"))
     waiting = acme.api.get(f"/deployments/{deployment_id}/rollout").json()["waiting"]

@@ -32,7 +32,8 @@ ABOUT: dict[str, Any] = {"deployment_id": DEPLOYMENT, "revision": 2}
 
 
 def test_every_type_of_the_contract_has_its_sentence() -> None:
-    assert set(SENTENCES) == set(event_types().values())
+    ours = {model for model in event_types().values() if model.__module__.startswith("schemas.")}
+    assert set(SENTENCES) == ours
 
 
 @pytest.mark.parametrize(
