@@ -33,7 +33,7 @@ class Kit:
         clock: Clock | None = None,
         reached: Reached = pass_by,
     ) -> None:
-        logging.configure(service, platform.instance, platform.log_level)
+        logging.configure(service, platform.instance, platform.log_level, as_json=platform.log_json)
         tracing.configure(service, platform.instance, platform.otlp_endpoint)
         self.service = service
         self.platform = platform
@@ -89,5 +89,6 @@ class Kit:
             self.service,
             [self.relay(), *components],
             health_port=health_port,
+            health_host=self.platform.health_host,
             close=[self.producer.close, self.database.close],
         )

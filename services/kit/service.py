@@ -38,11 +38,12 @@ class Service:
         components: Sequence[Component],
         *,
         health_port: int = 0,
+        health_host: str = "127.0.0.1",
         close: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         self.name = name
         self._components = list(components)
-        self._health = HealthServer(health_port) if health_port else None
+        self._health = HealthServer(health_port, health_host) if health_port else None
         self._close = close
         self._stopping = asyncio.Event()
 

@@ -41,6 +41,8 @@ class PlatformSettings(KafkaSettings):
     """Lowest level that is logged."""
     log_json: bool = True
     """JSON lines for machines; false for a person at a terminal."""
+    health_host: str = "127.0.0.1"
+    """Address that /metrics, /healthz and /readyz listen on; `0.0.0.0` where probes come from elsewhere."""
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)

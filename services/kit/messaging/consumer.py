@@ -19,6 +19,7 @@ from loguru import logger
 
 from services.kit.checkpoints import Checkpoint, Reached, pass_by
 from services.kit.errors import TransientError
+from services.kit.messaging.dead_letters import TripWireError
 from services.kit.messaging.record import Record, record_of
 from services.kit.observability import metrics
 from services.kit.observability.health import Heartbeat
@@ -91,7 +92,17 @@ class ConsumerLoop:
         await asyncio.wait({polling, stop}, return_when=asyncio.FIRST_COMPLETED)
         self._stop.set()
         stop.cancel()
-        await polling
+        try:
+            await polling
+        except TripWireError as error:
+            await self._tripped(error, stopping)
+
+    async def _tripped(self, error: TripWireError, stopping: asyncio.Event) -> None:
+        """Consume no more, and say so until a person comes: a restart by itself would only set more aside."""
+        logger.error("{}: stopped by the trip-wire: {}", self.name, error)
+        metrics.CONSUMER_TRIPPED.labels(self._group).set(1)
+        self._heartbeat.fail(str(error))
+        await stopping.wait()
 
     # -- everything below runs in the polling thread, except _process_until_done ----------------------------------
 

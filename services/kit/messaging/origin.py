@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from schemas.envelope import Event
+from services.kit.observability.tracing import current_traceparent
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Origin:
             actor=actor or event.actor or "unknown",
             correlation_id=event.correlationid or event.id,
             causation_id=event.id,
-            traceparent=event.traceparent,
+            traceparent=current_traceparent() or event.traceparent,
         )
 
     def by(self, actor: str) -> Origin:

@@ -63,6 +63,8 @@ class ProducerBridge:
     ) -> None:
         self._producer = Producer(producer_settings(bootstrap, client_id, delivery_timeout_seconds))
         self._slots = asyncio.Semaphore(max_in_flight)
+        in_flight = metrics.PRODUCER_IN_FLIGHT.labels(client_id)
+        in_flight.set_function(lambda: max_in_flight - self._slots._value)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reports: deque[tuple[asyncio.Future[DeliveryReport], Any, Any]] = deque()
         self._handover_scheduled = False
@@ -118,6 +120,7 @@ class ProducerBridge:
             if future.done():
                 continue
             if error is None:
+                metrics.PRODUCER_SECONDS.labels(message.topic()).observe(message.latency())
                 future.set_result(DeliveryReport(message.partition(), message.offset()))
             else:
                 metrics.PRODUCER_FAILURES.labels(error.name()).inc()

@@ -19,7 +19,7 @@ from schemas.envelope import Headers, header_text
 from schemas.topics import dead_letter_name
 from services.kit.messaging.producer import ProducerBridge
 from services.kit.messaging.record import record_of
-from services.kit.settings import PlatformSettings, load
+from services.kit.settings import KafkaSettings, load
 
 REDRIVEN_HEADER = "taxiway_redriven"
 """Present on a redriven record; its sequence, long passed, is not held against it."""
@@ -117,7 +117,7 @@ def main() -> int:
     parser.add_argument("--limit", type=int, default=1000)
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args()
-    bootstrap = load(PlatformSettings).kafka_bootstrap
+    bootstrap = load(KafkaSettings).kafka_bootstrap
     done = asyncio.run(redrive(bootstrap, **vars(options)))
     for letter in done:
         sys.stdout.write(f"{letter.offset}\t{letter.topic}\t{letter.error_type}\t{letter.error_message}\n")

@@ -61,6 +61,8 @@ class LeaseLoop:
                     else:
                         await _wait(stopping, RETRY_SECONDS)
                 except (LeaseLostError, TransientError) as error:
+                    if isinstance(error, LeaseLostError):
+                        metrics.LEASES_LOST.labels(self._lease_name).inc()
                     logger.warning("{}: {}; competing for it again", self.name, error)
                     await _wait(stopping, RETRY_SECONDS)
         finally:

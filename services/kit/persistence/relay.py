@@ -18,11 +18,11 @@ from typing import Any
 import asyncpg
 from loguru import logger
 
-from schemas.envelope import Headers
+from schemas.envelope import Headers, header_text
 from services.kit.checkpoints import Checkpoint, Reached, pass_by
 from services.kit.errors import PermanentError, TransientError
 from services.kit.messaging.producer import ProducerBridge
-from services.kit.observability import metrics
+from services.kit.observability import metrics, tracing
 from services.kit.observability.health import Heartbeat
 from services.kit.persistence.database import Database
 from services.kit.persistence.outbox import SHARDS, channel_of
@@ -137,7 +137,9 @@ class Relay:
         delivered: list[int] = []
         for row in rows:
             try:
-                await self._producer.send(key[0], key[1].encode(), row["value"], headers_of(row))
+                headers = headers_of(row)
+                with tracing.sending(*key, header_text(headers, "ce_traceparent")):
+                    await self._producer.send(key[0], key[1].encode(), row["value"], headers)
             except (TransientError, PermanentError) as error:
                 logger.warning("{}: {} {} waits: {}", self.name, *key, error)
                 metrics.OUTBOX_FAILED.labels(self._schema).inc()
