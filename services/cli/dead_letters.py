@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -12,11 +12,10 @@ import typer
 from schemas.envelope import header_text
 from schemas.topics import Topic, dead_letter_name, dead_letter_topics
 from services.cli.api import Json
-from services.cli.failures import asking_kafka
+from services.cli.log import next_redrive, open_log
 from services.cli.output import AsJson, Cell, moment, show_list
 from services.cli.session import session_of
 from services.kit.messaging.dead_letters import PREFIX
-from services.kit.messaging.log_reader import LogReader, Place
 from services.kit.messaging.record import Record
 from services.kit.messaging.redrive import redrive as send_back
 from services.kit.messaging.replay import replay
@@ -69,17 +68,6 @@ def topics_to_read(topic: str | None) -> list[Topic]:
     return chosen
 
 
-def redriven_to(bootstrap: str, topics: Iterable[Topic]) -> dict[str, int]:
-    """Where the next redrive of each dead-letter topic goes on."""
-    reader = LogReader(bootstrap)
-    try:
-        with asking_kafka():
-            places = [Place(topic.name, 0) for topic in topics]
-            return {place.topic: reader.committed(f"{place.topic}.redrive", [place])[place] or 0 for place in places}
-    finally:
-        reader.close()
-
-
 @app.command("list")
 def list_dead_letters(
     context: typer.Context,
@@ -88,9 +76,9 @@ def list_dead_letters(
 ) -> None:
     """What was set aside, and why; those that were sent back too."""
     bootstrap, topics = session_of(context).bootstrap, topics_to_read(topic)
-    records = [replayed.record for replayed in replay(bootstrap, topics)]
-    seen = [dead for dead in topics if any(record.topic == dead.name for record in records)]
-    following = redriven_to(bootstrap, seen)
+    with open_log(bootstrap, [dead.name for dead in topics]) as reader:
+        records = [replayed.record for replayed in replay(bootstrap, topics)]
+        following = {name: next_redrive(reader, name) for name in {record.topic for record in records}}
     show_list([letter_of(record, following[record.topic]) for record in records], FIELDS, as_json)
 
 
@@ -106,11 +94,13 @@ def redrive(
     as_json: AsJson = False,
 ) -> None:
     """Send dead letters back to where they came from, once their cause is mended; oldest first."""
-    if dead_letter_name(topic, group) not in {dead.name for dead in dead_letter_topics()}:
+    source = dead_letter_name(topic, group)
+    if source not in {dead.name for dead in dead_letter_topics()}:
         raise typer.BadParameter(f"{group} does not read {topic}: see `taxiway dead-letters list`")
     bootstrap = session_of(context).bootstrap
-    with asking_kafka():
-        done = asyncio.run(send_back(bootstrap, topic, group, actor=actor, reason=reason, limit=limit, dry_run=dry_run))
+    sending = partial(send_back, bootstrap, topic, group, actor=actor, reason=reason, limit=limit, dry_run=dry_run)
+    with open_log(bootstrap, [source]):
+        done = asyncio.run(sending())
     show_list([asdict(letter) for letter in done], REDRIVEN_FIELDS, as_json)
     if not as_json:
         typer.echo(f"{len(done)} {'would be ' if dry_run else ''}sent back")

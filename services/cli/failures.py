@@ -2,7 +2,7 @@
 
 CliError              1: one clear line
 ├── ApiError          1: the API refused; the problem document (RFC 9457) says why
-├── Unreachable       1: nobody answers
+├── Unreachable       1: nobody answers, neither the API nor Kafka
 └── NotConfigured     2: nobody said whom to speak to
 
 Wrong usage is `typer.BadParameter`, exit status 2. `Guarded` turns all others into text on stderr.
@@ -10,15 +10,12 @@ Wrong usage is `typer.BadParameter`, exit status 2. `Guarded` turns all others i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import typer
-from confluent_kafka import KafkaException
 from typer.core import TyperGroup
 
-from services.kit.errors import TaxiwayError, TransientError
+from services.kit.errors import TaxiwayError
 
 Problem = dict[str, Any]
 """A problem document (RFC 9457)."""
@@ -31,7 +28,7 @@ class CliError(Exception):
 
 
 class Unreachable(CliError):  # noqa: N818 - it names a state
-    """The API gave no answer at all."""
+    """The API or Kafka gave no answer at all."""
 
 
 class NotConfigured(CliError):  # noqa: N818 - it names a state
@@ -82,12 +79,3 @@ class Guarded(TyperGroup):
         except (CliError, TaxiwayError) as error:
             typer.echo(printable(str(error)), err=True)
             raise typer.Exit(getattr(error, "exit_code", 1)) from None
-
-
-@contextmanager
-def asking_kafka() -> Iterator[None]:
-    """Kafka's own errors as `TransientError`."""
-    try:
-        yield
-    except KafkaException as error:
-        raise TransientError(f"Kafka: {error.args[0].str()}") from None

@@ -11,7 +11,8 @@ from schemas.envelope import format_time
 from services.cli.api import Json
 from services.cli.deployments import DeploymentRef
 from services.cli.failures import CliError
-from services.cli.history import HistoryLine, read_history
+from services.cli.history import DEPLOYMENT_TOPICS, HistoryLine, read_history
+from services.cli.log import open_log
 from services.cli.names import as_uuid, deployment_id
 from services.cli.output import AsJson, Cell, moment, show_list
 from services.cli.session import session_of
@@ -60,7 +61,8 @@ def history(
         show_list(api.items(f"/deployments/{deployment_id(api, deployment)}/history"), FIELDS, as_json)
         return
     found = as_uuid(deployment) or deployment_id(session.api, deployment)
-    lines = read_history(session.bootstrap, found)
+    with open_log(session.bootstrap, [topic.name for topic in DEPLOYMENT_TOPICS]):
+        lines = read_history(session.bootstrap, found)
     if not lines:
         raise CliError(f"the log says nothing about deployment {found}")
     show_list(map(as_json_line, lines), LOG_FIELDS, as_json)

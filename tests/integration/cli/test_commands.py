@@ -14,7 +14,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from schemas.deployment import DeployModel
 from schemas.envelope import Event, encode
 from schemas.rollout import RolloutPromoted, RolloutRolledBack, RolloutStarted, StageEntered, TrafficShifted
+from services.cli.failures import CliError, Unreachable
 from services.cli.history import read_history
+from services.cli.log import open_log
+from services.kit.errors import TransientError
 from tests.integration.cli.person import OPTIONS, Person
 from tests.integration.ingest_api.harness import SPEC, Account, FrontDoor, eventually, free_port, produce
 
@@ -107,6 +110,14 @@ def test_a_deployment_that_the_log_does_not_know(operator: Person) -> None:
     status, _, err = operator.types("history", str(uuid4()), "--from-log")
     assert status == 1
     assert "says nothing" in err
+
+
+def test_a_kafka_without_our_topics_or_one_that_goes_away(operator: Person) -> None:
+    bootstrap, nowhere = operator.door.addresses.kafka_bootstrap, "taxiway.nowhere.events.v1"
+    with pytest.raises(CliError, match=nowhere), open_log(bootstrap, [nowhere, REQUESTS]):
+        pass
+    with pytest.raises(Unreachable, match=r"does not answer \(gone\)"), open_log(bootstrap, [REQUESTS]):
+        raise TransientError("Kafka: gone")
 
 
 def test_watching_ends_when_it_has_settled(team: tuple[Account, Person]) -> None:

@@ -116,6 +116,14 @@ def test_a_stream_that_breaks_is_taken_up_again() -> None:
     assert watch(Scene([breaks, closes, ends(2, 3)])) == ["e1", "e2", "e3"]
 
 
+def test_each_outage_is_sat_out_anew() -> None:
+    def goes(scene: Scene) -> Iterator[str]:
+        scene.failures += [httpx.ConnectError("away")] * int(PATIENCE_SECONDS * 0.7)
+        yield ": nothing new\n\n"
+
+    assert watch(Scene([goes, goes, ends(1)])) == ["e1"]
+
+
 def test_an_api_that_stays_away_is_given_up() -> None:
     def goes(scene: Scene) -> Iterator[str]:
         scene.failures += [httpx.ConnectError("away")] * 1000
