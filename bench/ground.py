@@ -38,7 +38,9 @@ class Ground:
 
     bootstrap: str
     dsn: str
-    """Worker role of a schema with the kit's tables and `effect`; holds a secret."""
+    """Worker role of a schema with the kit's tables; holds a secret."""
+    owner_dsn: str
+    """Owner of those tables; holds a secret."""
     run: str
     topics: list[str] = field(default_factory=list)
     """Created so far."""
@@ -69,7 +71,7 @@ async def prepared(addresses: Addresses, tables: str) -> AsyncIterator[Ground]:
         return roles.dsn_for(addresses.postgres_dsn, roles.role_name(schema, part), password, database)
 
     await roles.provision(addresses.postgres_dsn, lambda _: password, [schema], database)
-    ground = Ground(addresses.kafka_bootstrap, dsn("worker"), run)
+    ground = Ground(addresses.kafka_bootstrap, dsn("worker"), dsn("owner"), run)
     try:
         await execute(dsn("owner"), KIT_TABLES, tables)
         yield ground
