@@ -85,8 +85,25 @@ class Dispatcher:
         self._reached = reached
 
     async def process(self, records: Sequence[Record]) -> None:
-        """Handle a batch to its end. Raises `TransientError` to be called again, `TripWireError` to be stopped."""
-        arrivals = [arrival for record in records if (arrival := await self._read(record)) is not None]
+        """Handle a batch to its end. Raises `TransientError` to be called again, `TripWireError` to be stopped.
+
+        What cannot be read is set aside last: while the database is away the batch is tried again and again, and each
+        time would leave another copy among the dead letters.
+        """
+        arrivals: list[Arrival] = []
+        defects: list[tuple[Record, Defect]] = []
+        for record in records:
+            found = await self._read(record)
+            if isinstance(found, Arrival):
+                arrivals.append(found)
+            elif found is not None:
+                defects.append((record, found))
+        await self._handle_all(arrivals)
+        for record, defect in defects:
+            await self._dead_letters.set_aside(record, defect)
+
+    async def _handle_all(self, arrivals: Sequence[Arrival]) -> None:
+        """In one transaction; when that fails for good, one by one."""
         try:
             await self._handle(arrivals)
         except TransientError:
@@ -98,8 +115,8 @@ class Dispatcher:
         else:
             self._dead_letters.trip_wire.passed(len(arrivals))
 
-    async def _read(self, record: Record) -> Arrival | None:
-        """The record as an event; None when there is nothing to do, or when it was set aside."""
+    async def _read(self, record: Record) -> Arrival | Defect | None:
+        """The record as an event, or what is wrong with it; None when there is nothing to do."""
         try:
             namespace = None
             if self._authenticate is not None:
@@ -109,19 +126,17 @@ class Dispatcher:
             if self._authenticate is None:  # an old reader meets a new type: skip, do not fill the dead letters
                 metrics.HANDLED.labels(self._group, "unknown", "unknown").inc()
                 return None
-            await self._set_aside(record, error)
-            return None
+            return self._defect(error)
         except ContractError as error:
-            await self._set_aside(record, error)
-            return None
+            return self._defect(error)
         if type(event.data) not in self._handlers:
             metrics.HANDLED.labels(self._group, event.type, "unknown").inc()
             return None
         return Arrival(record, event, namespace)
 
-    async def _set_aside(self, record: Record, error: ContractError) -> None:
-        defect = Defect(error.code, error.message, 1, self._clock.now(), is_our_fault=self._authenticate is None)
-        await self._dead_letters.set_aside(record, defect)
+    def _defect(self, error: ContractError) -> Defect:
+        """An outside sender's record counts for nothing in the trip-wire: a tenant could stop the consumer with it."""
+        return Defect(error.code, error.message, 1, self._clock.now(), is_our_fault=self._authenticate is None)
 
     async def _handle(self, arrivals: Sequence[Arrival]) -> None:
         """All in one transaction."""

@@ -13,10 +13,11 @@ import asyncio
 import sys
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.envelope import Headers, header_text
 from schemas.topics import dead_letter_name
+from services.kit.errors import TransientError
 from services.kit.messaging.producer import ProducerBridge
 from services.kit.messaging.record import record_of
 from services.kit.settings import KafkaSettings, load
@@ -51,11 +52,14 @@ async def redrive(
             "group.id": f"{source}.redrive",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            "log_level": 0,
         }
     )
     producer = ProducerBridge(bootstrap, f"redrive-{group}")
     try:
         return await _drain(consumer, producer, source, actor=actor, reason=reason, limit=limit, dry_run=dry_run)
+    except KafkaException as error:
+        raise TransientError(f"Kafka: {error.args[0].str()}") from error
     finally:
         await producer.close()
         await asyncio.to_thread(consumer.close)

@@ -24,6 +24,8 @@ from services.scheduler.domain.policies import Policy
 from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.ports import Applied, Pending, PoolStore, Recorded
 
+ACTOR = "service:scheduler"
+"""Who decides, whoever asked: that stands in the cause."""
 BUDGET = timedelta(seconds=1)
 """A batch ends early after this: its transaction keeps the lease from being renewed, and that expires after 6 s."""
 
@@ -119,7 +121,7 @@ class PoolOwner:
         snapshot.decided += 1
         cause = outcome.cause if isinstance(outcome, Released) else outcome.request.cause
         record = self._record(snapshot.decided, cause, now)
-        event = work.emit(event_of(outcome, record), Origin.from_json(cause.origin))
+        event = work.emit(event_of(outcome, record), Origin.from_json(cause.origin).by(ACTOR))
         work.after_commit(partial(_report, self.pool, record.number, outcome, event.correlationid))
         return Recorded(outcome, record)
 
