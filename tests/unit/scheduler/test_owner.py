@@ -125,7 +125,7 @@ async def test_what_was_asked_for_is_the_cause_of_what_is_said() -> None:
     assert later.data.reservation_id == identity("b")
     assert later.data.decision.input_id == asked.cause.input_id == later.causationid
     assert later.data.decision.input_position == asked.cause.input_position
-    assert (later.tenantid, later.actor) == (str(TEAM), "user:ann")
+    assert (later.tenantid, later.actor) == (str(TEAM), "service:scheduler")
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7])
