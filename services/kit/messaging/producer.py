@@ -131,13 +131,15 @@ class ProducerBridge:
             self._producer.poll(0.1)
 
     async def close(self, timeout_seconds: float = 10.0) -> None:
-        """Wait for what is in flight, then stop. Futures of what could not be delivered fail."""
-        if self._loop is None:
-            return
-        await asyncio.to_thread(self._producer.flush, timeout_seconds)
-        self._closing.set()
-        await asyncio.to_thread(self._thread.join)
-        self._resolve()
+        """Wait for what is in flight, then stop. Futures of what could not be delivered by then fail."""
+        if self._loop is not None:
+            if await asyncio.to_thread(self._producer.flush, timeout_seconds):
+                self._producer.purge()
+                await asyncio.to_thread(self._producer.flush, 1.0)
+            self._closing.set()
+            await asyncio.to_thread(self._thread.join)
+            self._resolve()
+        await asyncio.to_thread(self._producer.close)
 
 
 def _failure(error: KafkaError) -> TransientError | PermanentError:
