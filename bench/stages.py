@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from bench.statistics import shares
+from bench.statistics import Comparison
 
 
 class Stopwatch:
@@ -28,6 +29,15 @@ class Stopwatch:
         self.seconds[stage] += now - self._last
         self._last = now
 
-    def shares(self) -> dict[str, float]:
-        """Each stage's share of the time, 0 to 1."""
-        return shares(self.seconds)
+    def per_message(self, count: int) -> dict[str, float]:
+        """Microseconds per message by stage, when all of it was for `count` messages."""
+        return {stage: seconds / count * 1e6 for stage, seconds in self.seconds.items()}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A comparison, and where the time of both sides went: microseconds per message by stage, over all rounds."""
+
+    comparison: Comparison
+    kit: dict[str, float]
+    baseline: dict[str, float]

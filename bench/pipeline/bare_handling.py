@@ -74,7 +74,9 @@ class BareHandling:
 
 
 def _read(record: Record) -> tuple[dict[str, str], Any]:
-    return {name: value.decode() for name, value in record.headers if value is not None}, json.loads(record.value or b"")
+    return {name: value.decode() for name, value in record.headers if value is not None}, json.loads(
+        record.value or b""
+    )
 
 
 def _answer(headers: dict[str, str], data: Any) -> Row:

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from bench.ground import Ground
 from bench.pipeline.messages import messages
 from bench.rounds import compare
-from bench.statistics import Comparison
+from bench.stages import Measured, Stopwatch
 from services.kit.checkpoints import Checkpoint
 from services.kit.messaging.consumer import BATCH, ConsumerLoop, consumer_settings
 from services.kit.messaging.producer import producer_settings
@@ -22,20 +22,24 @@ from services.kit.messaging.record import Record
 AIM = 0.5
 SESSION_SECONDS = 10
 POLL_SECONDS = 0.1
+READ = "poll, read, hand over"
+COMMIT = "hand back, commit, observe"
 
 
-async def measure(ground: Ground, *, count: int, rounds: int) -> Comparison:
+async def measure(ground: Ground, *, count: int, rounds: int) -> Measured:
     """Messages per second from the first record that arrived to the commit of the last; joining the group is not in."""
+    watches = Stopwatch(), Stopwatch()
     topic = ground.topic("consumed")
     await asyncio.to_thread(fill, ground.bootstrap, topic, count)
 
     async def kit() -> float:
-        return await by_loop(_settings(ground), topic, count)
+        return await by_loop(_settings(ground), topic, count, watches[0])
 
     async def bare() -> float:
-        return await asyncio.to_thread(by_hand, _settings(ground), topic, count)
+        return await asyncio.to_thread(by_hand, _settings(ground), topic, count, watches[1])
 
-    return await compare(kit, bare, rounds=rounds, aim=AIM)
+    comparison = await compare(kit, bare, rounds=rounds, aim=AIM)
+    return Measured(comparison, *(watch.per_message(count * (rounds + 1)) for watch in watches))
 
 
 def _settings(ground: Ground) -> dict[str, Any]:
@@ -53,35 +57,45 @@ def fill(bootstrap: str, topic: str, count: int) -> None:
 
 
 class _Counting:
-    """A process that does nothing but count, and stops the clock at the commit of the last record."""
+    """A process that does nothing but count, and stops the clock at the commit of the last record.
 
-    def __init__(self, count: int) -> None:
+    Process and commit follow each other, though in two threads, so one stopwatch sees both.
+    """
+
+    def __init__(self, count: int, watch: Stopwatch) -> None:
         self.stopping = asyncio.Event()
         self.started = self.ended = 0.0
         self._loop = asyncio.get_running_loop()
         self._left = count
+        self._watch = watch
 
     async def process(self, records: Sequence[Record]) -> None:
         """The no-op."""
-        self.started = self.started or time.perf_counter()
+        if not self.started:
+            self.started = time.perf_counter()
+            self._watch.restart()
+        self._watch.mark(READ)
         self._left -= len(records)
 
     def reached(self, checkpoint: Checkpoint) -> None:
         """Called in the polling thread after each commit."""
-        if checkpoint is Checkpoint.AFTER_OFFSET and self._left <= 0:
+        if checkpoint is not Checkpoint.AFTER_OFFSET:
+            return
+        self._watch.mark(COMMIT)
+        if self._left <= 0:
             self.ended = time.perf_counter()
             self._loop.call_soon_threadsafe(self.stopping.set)
 
 
-async def by_loop(settings: dict[str, Any], topic: str, count: int) -> float:
+async def by_loop(settings: dict[str, Any], topic: str, count: int, watch: Stopwatch) -> float:
     """Through `ConsumerLoop`."""
-    counting = _Counting(count)
+    counting = _Counting(count, watch)
     loop = ConsumerLoop(settings, [topic], counting.process, reached=counting.reached)
     await loop.run(counting.stopping)
     return count / (counting.ended - counting.started)
 
 
-def by_hand(settings: dict[str, Any], topic: str, count: int) -> float:
+def by_hand(settings: dict[str, Any], topic: str, count: int, watch: Stopwatch) -> float:
     """Consume, look at each message's error, value and headers, commit, until all were read."""
     consumer = Consumer(settings)
     consumer.subscribe([topic])
@@ -91,7 +105,9 @@ def by_hand(settings: dict[str, Any], topic: str, count: int) -> float:
         batch = consumer.consume(BATCH, POLL_SECONDS)
         if not batch:
             continue
-        started = started or time.perf_counter()
+        if not started:
+            started = time.perf_counter()
+            watch.restart()
         latest: dict[int, int] = {}
         for message in batch:
             assert message.error() is None
@@ -99,8 +115,10 @@ def by_hand(settings: dict[str, Any], topic: str, count: int) -> float:
             message.headers()
             latest[message.partition()] = message.offset()  # type: ignore[index,assignment]
         left -= len(batch)
+        watch.mark(READ)
         places = [TopicPartition(topic, partition, offset + 1) for partition, offset in latest.items()]
         consumer.commit(offsets=places, asynchronous=True)
+        watch.mark(COMMIT)
     seconds = time.perf_counter() - started
     consumer.close()
     return count / seconds

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import asyncpg
 from sqlalchemy import text
@@ -17,13 +16,12 @@ from bench.ground import Ground, execute
 from bench.pipeline.bare_handling import BareHandling
 from bench.pipeline.messages import SOURCE, Answered, Asked, records
 from bench.rounds import compare
-from bench.stages import Stopwatch
-from bench.statistics import Comparison
+from bench.stages import Measured, Stopwatch
 from schemas.envelope import Event
 from services.kit.checkpoints import Checkpoint
 from services.kit.clock import SystemClock
 from services.kit.messaging.dead_letters import DeadLetters
-from services.kit.messaging.dispatch import Dispatcher
+from services.kit.messaging.dispatch import Dispatcher, Handler
 from services.kit.messaging.origin import Origin
 from services.kit.messaging.producer import ProducerBridge
 from services.kit.messaging.record import Record
@@ -40,7 +38,10 @@ ON CONFLICT (name) DO UPDATE SET number = excluded.number, times = e.times + 1
 """
 KIT_UPSERT = text(UPSERT.format(":name", ":number"))
 BARE_UPSERT = UPSERT.format("$1", "$2")
-TABLE_NAMES = ("inbox", "inbox_position", "outbox", "outbox_sequence", "effect")
+EMPTY = (
+    "DELETE FROM inbox; DELETE FROM inbox_position; DELETE FROM outbox; DELETE FROM outbox_sequence; DELETE FROM effect"
+)
+VACUUM = "VACUUM inbox, inbox_position, outbox, outbox_sequence, effect"
 
 STAGES = {
     Checkpoint.BEFORE_CLAIM: "read",
@@ -54,20 +55,16 @@ STAGES = {
 Process = Callable[[Sequence[Record]], Awaitable[None]]
 
 
-@dataclass(frozen=True)
-class Handling:
-    """The comparison, and where the time of both sides went."""
+async def measure(ground: Ground, *, count: int, batch: int, rounds: int, on_driver: bool = False) -> Measured:
+    """Messages per second through transactions of `batch` messages each.
 
-    comparison: Comparison
-    kit: dict[str, float]
-    """Microseconds per message by stage, over all rounds."""
-    baseline: dict[str, float]
-
-
-async def measure(ground: Ground, *, count: int, batch: int, rounds: int) -> Handling:
-    """Messages per second through transactions of `batch` messages each."""
+    `on_driver`: the kit's handler does its upsert on the driver instead of SQLAlchemy, which shows what that costs.
+    """
     watches = Stopwatch(), Stopwatch()
-    async with _kit(ground, watches[0]) as kit, _bare(ground, watches[1]) as bare:
+    async with (
+        _kit(ground, watches[0], answer_on_driver if on_driver else answer) as kit,
+        _bare(ground, watches[1]) as bare,
+    ):
 
         async def by_kit() -> float:
             return await _round(ground, kit, watches[0], count, batch)
@@ -77,13 +74,12 @@ async def measure(ground: Ground, *, count: int, batch: int, rounds: int) -> Han
 
         comparison = await compare(by_kit, by_hand, rounds=rounds, aim=AIM)
     handled = count * (rounds + 1)  # the watches saw the warm-up round too
-    return Handling(comparison, *(_per_message(watch, handled) for watch in watches))
+    return Measured(comparison, *(watch.per_message(handled) for watch in watches))
 
 
 async def _round(ground: Ground, process: Process, watch: Stopwatch, count: int, batch: int) -> float:
     """Handle `count` new messages; the tables are emptied first, so that no round inherits another's."""
-    await execute(ground.dsn, *(f"DELETE FROM {table}" for table in TABLE_NAMES))
-    await execute(ground.owner_dsn, f"VACUUM {', '.join(TABLE_NAMES)}")
+    await execute(ground.owner_dsn, EMPTY, VACUUM)
     arrived = records(count)
     watch.restart()
     started = time.perf_counter()
@@ -92,12 +88,8 @@ async def _round(ground: Ground, process: Process, watch: Stopwatch, count: int,
     return count / (time.perf_counter() - started)
 
 
-def _per_message(watch: Stopwatch, count: int) -> dict[str, float]:
-    return {stage: seconds / count * 1e6 for stage, seconds in watch.seconds.items()}
-
-
 @asynccontextmanager
-async def _kit(ground: Ground, watch: Stopwatch) -> AsyncIterator[Process]:
+async def _kit(ground: Ground, watch: Stopwatch, handler: Handler) -> AsyncIterator[Process]:
     """The kit's way to handle a batch."""
 
     def reached(checkpoint: Checkpoint) -> None:
@@ -107,7 +99,7 @@ async def _kit(ground: Ground, watch: Stopwatch) -> AsyncIterator[Process]:
     producer = ProducerBridge(ground.bootstrap, "bench")  # for dead letters, of which there are none
     dead_letters = DeadLetters(producer, GROUP, SystemClock())
     try:
-        yield Dispatcher(database, GROUP, {Asked: answer}, dead_letters, SystemClock(), reached=reached).process
+        yield Dispatcher(database, GROUP, {Asked: handler}, dead_letters, SystemClock(), reached=reached).process
     finally:
         await database.close()
 
@@ -124,6 +116,13 @@ async def _bare(ground: Ground, watch: Stopwatch) -> AsyncIterator[Process]:
 
 
 async def answer(event: Event[Asked], work: UnitOfWork) -> None:
-    """The kit's handler: one upsert, one event."""
+    """The kit's handler, as the services have them: one upsert, one event."""
     await work.connection.execute(KIT_UPSERT, {"name": event.data.name, "number": event.data.number})
+    work.emit(Answered(name=event.data.name, number=event.data.number), Origin.of(event))
+
+
+async def answer_on_driver(event: Event[Asked], work: UnitOfWork) -> None:
+    """The same, with the statement straight on the driver."""
+    driver = await work.driver()
+    await driver.execute(BARE_UPSERT, event.data.name, event.data.number)
     work.emit(Answered(name=event.data.name, number=event.data.number), Origin.of(event))
