@@ -43,9 +43,10 @@ class LogReader:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "enable.partition.eof": True,
-                # One record is wanted, not what follows it.
+                # One record of each partition is wanted, not what follows it. What waits to be polled counts against
+                # one bound for all partitions: with a low one, those that got something would keep the rest from it.
                 "max.partition.fetch.bytes": 1024,
-                "queued.min.messages": 1,
+                "queued.min.messages": 10_000,
                 "fetch.wait.max.ms": 10,
                 "log_level": 0,
             }
@@ -106,6 +107,7 @@ class LogReader:
             place = Place(message.topic() or "", message.partition() or 0)
             if place in pending:
                 pending.discard(place)
+                self._consumer.incremental_unassign([place.at()])
                 if error is None:
                     times[place] = message.timestamp()[1] / 1000
         self._consumer.unassign()

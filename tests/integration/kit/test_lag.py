@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -14,6 +15,7 @@ from infra.local.stack import Addresses
 from schemas.topics import Topic, dead_letter_name
 from services.kit.clock import HeldClock
 from services.kit.messaging.lag import Lag, LagProbe
+from services.kit.messaging.log_reader import LogReader
 from services.kit.messaging.record import Record
 from services.kit.messaging.topics import provision
 from tests.integration.kit.harness import read_all
@@ -180,3 +182,18 @@ async def test_the_component_keeps_the_last_measurement_and_sets_the_metrics(add
     assert REGISTRY.get_sample_value("taxiway_lag_offsets", place) == 2
     age = REGISTRY.get_sample_value("taxiway_lag_oldest_uncommitted_seconds", place)
     assert age == pytest.approx(3600, abs=60)
+
+
+def test_busy_partitions_do_not_keep_each_other_from_being_measured(addresses: Addresses) -> None:
+    """With a low `queued.min.messages` what was fetched of one partition held the fetches of all others up, for seconds
+    each, and beside a steady stream for ever."""
+    topic = fresh(addresses.kafka_bootstrap, 6)
+    append(addresses.kafka_bootstrap, topic, [(str(number), b"", []) for number in range(1200)])
+    reader = LogReader(addresses.kafka_bootstrap)
+    spans = reader.spans([topic.name])
+    started = time.monotonic()
+    for _ in range(20):
+        wanted = {place: span.start + len(span) // 2 for place, span in spans.items()}
+        assert reader.append_times(wanted).keys() == spans.keys()
+    reader.close()
+    assert time.monotonic() - started < 5
