@@ -38,7 +38,7 @@ class UnitOfWork:
         self._schema = schema
         self._clock = clock
         self._reached = reached
-        self._begun = False
+        self._driver: Any = None
         self._session: AsyncSession | None = None
         self._events: list[Event[Any]] = []
         self._after_commit: list[Callable[[], None]] = []
@@ -91,11 +91,10 @@ class UnitOfWork:
         SQLAlchemy sends BEGIN with its first own statement only. What went straight to the driver before that would be
         committed by itself: a crash after the claim then lost the message. So BEGIN comes first.
         """
-        if not self._begun:
+        if self._driver is None:
             await self.connection.execute(BEGIN)
-            self._begun = True
-        raw = await self.connection.get_raw_connection()
-        return raw.driver_connection
+            self._driver = (await self.connection.get_raw_connection()).driver_connection
+        return self._driver
 
     async def flush(self) -> None:
         """Write the ORM's pending changes and append the events; called just before the commit."""
