@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -77,7 +76,6 @@ async def prepared(addresses: Addresses, tables: str) -> AsyncIterator[Ground]:
         await execute(dsn("owner"), KIT_TABLES, tables)
         yield ground
     finally:
-        gc.collect()  # clients that were never used wait in cycles, and would complain when Kafka goes
         ground.remove_topics()
         drops = (f'DROP ROLE "{roles.role_name(schema, part)}"' for part in roles.PARTS)
         await execute(addresses.postgres_dsn, f'DROP DATABASE "{database}" WITH (FORCE)', *drops)

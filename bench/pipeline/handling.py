@@ -41,6 +41,7 @@ BARE_UPSERT = UPSERT.format("$1", "$2")
 EMPTY = (
     "DELETE FROM inbox; DELETE FROM inbox_position; DELETE FROM outbox; DELETE FROM outbox_sequence; DELETE FROM effect"
 )
+EFFECTS = "SELECT (SELECT sum(times) FROM effect) AS upserts, (SELECT count(*) FROM outbox) AS answers"
 VACUUM = "VACUUM inbox, inbox_position, outbox, outbox_sequence, effect"
 
 STAGES = {
@@ -85,7 +86,19 @@ async def _round(ground: Ground, process: Process, watch: Stopwatch, count: int,
     started = time.perf_counter()
     for first in range(0, count, batch):
         await process(arrived[first : first + batch])
-    return count / (time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    assert await _effects(ground) == (count, count), "not every message had its effect and its answer"
+    return count / seconds
+
+
+async def _effects(ground: Ground) -> tuple[int, int]:
+    """Upserts that were committed, and answers in the outbox."""
+    connection = await asyncpg.connect(ground.dsn)
+    try:
+        row = await connection.fetchrow(EFFECTS)
+    finally:
+        await connection.close()
+    return row["upserts"], row["answers"]
 
 
 @asynccontextmanager
@@ -101,6 +114,7 @@ async def _kit(ground: Ground, watch: Stopwatch, handler: Handler) -> AsyncItera
     try:
         yield Dispatcher(database, GROUP, {Asked: handler}, dead_letters, SystemClock(), reached=reached).process
     finally:
+        await producer.close()
         await database.close()
 
 
