@@ -21,6 +21,8 @@ from services.kit.messaging.record import Record
 
 AIM = 0.5
 SESSION_SECONDS = 10
+FILL = 10_000
+"""Messages in memory at a time while the topic is filled."""
 POLL_SECONDS = 0.1
 READ = "poll, read, hand over"
 COMMIT = "hand back, commit, observe"
@@ -50,10 +52,10 @@ def _settings(ground: Ground) -> dict[str, Any]:
 def fill(bootstrap: str, topic: str, count: int) -> None:
     """Append `count` messages."""
     producer = Producer(producer_settings(bootstrap, "bench", 30))
-    for message in messages(count):
-        producer.produce(topic, message.value, message.key, headers=message.headers)  # type: ignore[arg-type]
-        producer.poll(0)
-    assert producer.flush(30) == 0
+    for first in range(0, count, FILL):
+        for message in messages(min(FILL, count - first)):
+            producer.produce(topic, message.value, message.key, headers=message.headers)  # type: ignore[arg-type]
+        assert producer.flush(30) == 0
 
 
 class _Counting:

@@ -11,10 +11,10 @@ class Sizes:
 
     rounds: int = 7
     """Measured rounds of each contender."""
-    produced: int = 50_000
+    produced: int = 100_000
     """Messages a round."""
     in_flight: int = 1_000
-    consumed: int = 100_000
+    consumed: int = 200_000
     """Messages a round."""
     handled: int = 5_000
     """Messages a round, in batches."""

@@ -2,7 +2,7 @@
 
 A batch of 500 records is some 7,000 tracked objects that are freed by reference counting when it is done. Python's
 default looks for cycles after every 700, over and over in the same living batch, and each tenth of a tenth time in all
-modules that were ever loaded: that took half of a consumer's time (see bench/README.md).
+modules that were ever loaded: that took more than a third of a consumer's time (see bench/README.md).
 """
 
 from __future__ import annotations

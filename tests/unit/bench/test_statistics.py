@@ -71,6 +71,7 @@ class TestComparison:
         comparison = self.compare((50, 60, 1), (100, 100, 100))
         assert comparison.ratio == 0.5
         assert comparison.ratios == (0.5, 0.6, 0.01)
+        assert comparison.best_ratio == 0.6
 
     def test_a_round_is_compared_with_its_own_partner(self) -> None:
         comparison = self.compare((50, 5), (100, 10))  # the machine was ten times slower in the second round
