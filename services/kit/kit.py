@@ -16,6 +16,7 @@ from services.kit.messaging.producer import ProducerBridge
 from services.kit.observability import logging, tracing
 from services.kit.persistence.database import Database
 from services.kit.persistence.lease_loop import LeaseLoop, Tick
+from services.kit.persistence.pruning import Pruner
 from services.kit.persistence.relay import Relay
 from services.kit.service import Component, Service
 from services.kit.settings import PlatformSettings
@@ -87,7 +88,7 @@ class Kit:
         """The process: the relay first (it stops last), then `components`, and everything closed at the end."""
         return Service(
             self.service,
-            [self.relay(), *components],
+            [self.relay(), Pruner(self.database), *components],
             health_port=health_port,
             health_host=self.platform.health_host,
             close=[self.producer.close, self.database.close],

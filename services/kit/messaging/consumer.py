@@ -14,7 +14,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from loguru import logger
 
 from services.kit.checkpoints import Checkpoint, Reached, pass_by
@@ -34,6 +34,8 @@ PATIENCE_SECONDS = 0.5
 """A batch that takes longer pauses the partitions."""
 DRAIN_SECONDS = 10.0
 """How long a rebalance waits for the batch in flight before it is given up (and redone by the new owner)."""
+REJOIN_SECONDS = 1.0
+"""Between a fatal error and joining anew: two copies under one name throw each other out, and not all the time."""
 
 
 def consumer_settings(bootstrap: str, group: str, instance: str, session_timeout_seconds: float) -> dict[str, Any]:
@@ -83,6 +85,7 @@ class ConsumerLoop:
         self._in_flight: concurrent.futures.Future[None] | None = None
         self._records: list[Record] = []
         self._lost: set[tuple[str, int]] = set()
+        self._fatal: KafkaError | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until `stopping`, then finish the batch in flight, commit and leave; raises what `process` raises."""
@@ -107,18 +110,42 @@ class ConsumerLoop:
     # -- everything below runs in the polling thread, except _process_until_done ----------------------------------
 
     def _poll_until_stopped(self) -> None:
-        self._consumer = Consumer(self._settings)
+        """Consume, with one client after the other: one that met a fatal error gives nothing any more.
+
+        That happens to a healthy process too. A broker that was away lets a static member in again under a new id, and
+        calls its commit under the old one a second process of the same name.
+        """
+        while not self._stop.is_set():
+            self._consumer = Consumer(self._settings)
+            try:
+                self._consume()
+            except KafkaException as error:
+                logger.error("{}: {}; joining anew", self.name, error)
+                metrics.CONSUMER_REJOINS.labels(self._group).inc()
+                self._let_go()
+                self._stop.wait(REJOIN_SECONDS)
+            finally:
+                self._consumer.close()
+
+    def _consume(self) -> None:
+        self._fatal = None
         self._consumer.subscribe(
             self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._partitions_lost
         )
-        try:
-            while not self._stop.is_set():
-                self._heartbeat.beat()
-                records = self._poll()
-                if records:
-                    self._handle(records)
-        finally:
-            self._consumer.close()
+        while not self._stop.is_set():
+            self._heartbeat.beat()
+            records = self._poll()
+            if records:
+                self._handle(records)
+            if self._fatal is not None:
+                raise KafkaException(self._fatal)
+
+    def _let_go(self) -> None:
+        """End the batch in flight, so that the next client's is the only one; what it did the inbox knows."""
+        if self._in_flight is not None and not self._wait(DRAIN_SECONDS):
+            self._in_flight.cancel()
+            self._wait(DRAIN_SECONDS)
+        self._in_flight, self._records = None, []
 
     def _poll(self) -> list[Record]:
         """What has arrived, up to a batch: waits for the first message only, so that one alone is not held up."""
@@ -132,10 +159,15 @@ class ConsumerLoop:
         error = message.error()
         if error is None:
             return record_of(message)
-        if error.fatal():
-            raise KafkaException(error)
-        logger.warning("{}: {}", self.name, error)
+        self._note(error)
         return None
+
+    def _note(self, error: KafkaError) -> None:
+        """Fatal errors are told once; they end the client after the batch in hand."""
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            self._fatal = error
+        else:
+            logger.warning("{}: {}", self.name, error)
 
     def _handle(self, records: list[Record]) -> None:
         self._records, self._lost = records, set()
@@ -161,8 +193,12 @@ class ConsumerLoop:
 
     def _unread(self, message: Any) -> None:
         """A message that slipped through while paused (a partition that was just assigned) is read again later."""
-        if message is not None and message.error() is None:
+        if message is None:
+            return
+        if (error := message.error()) is None:
             self._consumer.seek(TopicPartition(message.topic(), message.partition(), message.offset()))
+        else:
+            self._note(error)
 
     def _settle(self) -> None:
         """Commit the batch in flight if it succeeded; read it again if it was given up; raise what it raised."""

@@ -48,6 +48,10 @@ CONSUMER_PAUSED = Gauge("taxiway_consumer_paused", "1 while partitions are pause
 """Its average over time is the share of time spent paused."""
 CONSUMER_TRIPPED = Gauge("taxiway_consumer_tripped", "1 when the trip-wire stopped the consumer", ["group"])
 """Too much was invalid: a person must look before the consumer goes on."""
+CONSUMER_REJOINS = Counter(
+    "taxiway_consumer_rejoins_total", "Times a consumer joined its group anew after a fatal error", ["group"]
+)
+"""One now and then after an outage of Kafka; when it grows steadily, two copies run under one `TAXIWAY_INSTANCE`."""
 REBALANCES = Counter("taxiway_consumer_rebalances_total", "Partitions assigned, revoked or lost", ["group", "kind"])
 """kind: `assigned`, `revoked`, `lost` (a session ran out)."""
 DEAD_LETTERS = Counter("taxiway_dead_letters_total", "Records set aside", ["topic", "group", "error_type"])
