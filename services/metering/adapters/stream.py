@@ -22,6 +22,7 @@ from services.kit.errors import TransientError
 from services.kit.messaging.record import Record
 from services.kit.observability import metrics
 from services.kit.observability.health import Heartbeat
+from services.metering.adapters import patience
 from services.metering.adapters.changelog import changelog_of, ensure
 from services.metering.domain.model import Total, TotalKey
 from services.metering.ports import Reader
@@ -170,6 +171,7 @@ class _Consumer(Consumer):
 
 
 def _app(settings: StreamSettings) -> Any:
+    patience.install()
     app = faust.App(
         settings.group,
         broker=";".join(f"kafka://{address}" for address in settings.bootstrap.split(",")),
