@@ -53,7 +53,7 @@ class Client:
         except httpx.TransportError as error:
             return Answer(0, time.monotonic() - started, None, type(error).__name__, None)
         is_problem = response.headers.get("content-type", "").startswith("application/problem+json")
-        content = response.json() if response.content else None
+        content: Any = response.json() if response.content else {}
         return Answer(
             response.status_code,
             time.monotonic() - started,
