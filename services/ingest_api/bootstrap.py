@@ -30,6 +30,7 @@ from services.kit.persistence.database import Database
 from services.kit.persistence.unit_of_work import UnitOfWork
 from services.kit.persistence.wakeup import Listener, notify
 from services.kit.quota.ledger import RedisQuota
+from services.kit.redis_breaker import RedisBreaker
 from services.kit.service import Component
 from services.kit.settings import PlatformSettings
 
@@ -47,10 +48,15 @@ async def run(
     """
     kit = Kit("ingest_api", platform, settings.worker_dsn.get_secret_value(), clock=clock, reached=reached)
     tenants = Database(
-        settings.postgres_dsn.get_secret_value(), kit.source, pool_size=settings.pool_size, clock=kit.clock
+        settings.postgres_dsn.get_secret_value(),
+        kit.source,
+        pool_size=settings.pool_size,
+        clock=kit.clock,
+        breaker=kit.database.breaker,
     )
-    ledger = RedisQuota(platform.redis_url.get_secret_value())
-    marks = RedisDuplicateMarks(platform.redis_url.get_secret_value())
+    redis_url, redis_breaker = platform.redis_url.get_secret_value(), RedisBreaker()
+    ledger = RedisQuota(redis_url, breaker=redis_breaker)
+    marks = RedisDuplicateMarks(redis_url, breaker=redis_breaker)
     try:
         components = _components(kit, settings, tenants, ledger, marks)
         return await kit.run(*components, health_port=settings.health_port).run()

@@ -34,7 +34,7 @@ class Breaker:
         name: str,
         *,
         fail_max: int = 5,
-        reset_seconds: float = 5.0,
+        reset_seconds: float = 2.0,
         failures: tuple[type[Exception], ...] = FAILURES,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -89,6 +89,8 @@ class Breaker:
             metrics.BREAKER_FAILURES.labels(self.name).inc()
         if not is_trial and self.state != pybreaker.STATE_CLOSED:
             return
+        if error is None and not is_trial and self._breaker.fail_counter == 0:
+            return  # nothing to forget; every message passes here
         try:
             self._breaker.call(_raise, error)
         except Exception:  # pybreaker passes on what it was told; the caller has it already

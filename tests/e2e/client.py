@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 
 AGAIN = (429, 503)
+REFUSALS = ("unavailable", "samples-in-flight")
 PAUSE_SECONDS = 0.5
 """Before a repetition. Shorter than most Retry-After: what is tried more often than asked for must do no harm."""
 PATIENCE_SECONDS = 90.0
@@ -20,6 +21,8 @@ PATIENCE_SECONDS = 90.0
 class Answer:
     """What came back of one call."""
 
+    call: str
+    """Method and path."""
     status: int
     """HTTP status; 0 when there was no answer, because the process was away."""
     seconds: float
@@ -29,9 +32,14 @@ class Answer:
     body: Any
 
     @property
+    def is_success(self) -> bool:
+        """Whether the call was done."""
+        return 200 <= self.status < 300
+
+    @property
     def is_documented_refusal(self) -> bool:
         """Whether it is what the API promises while something is away: 503, a problem, and when to come back."""
-        return self.status == 503 and self.problem == "unavailable" and (self.retry_after or "").isdigit()
+        return self.status == 503 and self.problem in REFUSALS and (self.retry_after or "").isdigit()
 
 
 class Client:
@@ -46,15 +54,16 @@ class Client:
 
     async def once(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Answer:
         """One call, whatever becomes of it."""
-        started = time.monotonic()
+        call, started = f"{method} {path}", time.monotonic()
         headers = {} if method == "GET" else {"Idempotency-Key": key or str(uuid4())}
         try:
             response = await self._client.request(method, path, json=body, headers=headers)
         except httpx.TransportError as error:
-            return Answer(0, time.monotonic() - started, None, type(error).__name__, None)
+            return Answer(call, 0, time.monotonic() - started, None, type(error).__name__, None)
         is_problem = response.headers.get("content-type", "").startswith("application/problem+json")
         content: Any = response.json() if response.content else {}
         return Answer(
+            call,
             response.status_code,
             time.monotonic() - started,
             response.headers.get("Retry-After"),
@@ -68,7 +77,7 @@ class Client:
         while True:
             answer = await self.once(method, path, body, key=key)
             self.answers.append(answer)
-            if 200 <= answer.status < 300:
+            if answer.is_success:
                 return answer.body
             assert answer.status in (0, *AGAIN), f"{method} {path}: {answer}"
             assert time.monotonic() < deadline, f"{method} {path} was never accepted: {answer}"

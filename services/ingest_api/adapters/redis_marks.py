@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from uuid import UUID
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from services.kit.errors import TransientError
+from services.kit.redis_breaker import RedisBreaker
 
 PENDING_MS = 15_000
 """Longer than a delivery may take; then the mark of a process that died is gone and a retry goes through."""
@@ -32,30 +30,31 @@ return fresh
 class RedisDuplicateMarks:
     """`DuplicateMarks`. The tenant stands in braces, so that all keys of a script are in one slot."""
 
-    def __init__(self, url: str, *, timeout_seconds: float = 2.0) -> None:
+    def __init__(self, url: str, *, timeout_seconds: float = 2.0, breaker: RedisBreaker | None = None) -> None:
         self._redis: Redis = Redis.from_url(
             url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds, decode_responses=True
         )
+        self._breaker = breaker or RedisBreaker()
         self._claim = self._redis.register_script(CLAIM)
 
     async def claim(self, tenant_id: UUID, source: str, ids: Sequence[str]) -> set[str] | None:
         """See the port."""
-        async with _available():
-            fresh = await self._claim(keys=_keys(tenant_id, source, ids), args=[PENDING_MS])
+        marks = _keys(tenant_id, source, ids)
+        fresh = await self._breaker.call(lambda: self._claim(keys=marks, args=[PENDING_MS]))
         return None if fresh is None else {ids[number - 1] for number in fresh}
 
     async def done(self, tenant_id: UUID, source: str, ids: Sequence[str]) -> None:
         """See the port."""
-        async with _available(), self._redis.pipeline(transaction=False) as pipeline:
+        async with self._redis.pipeline(transaction=False) as pipeline:
             for key in _keys(tenant_id, source, ids):
                 pipeline.set(key, "done", px=DONE_MS)
-            await pipeline.execute()
+            await self._breaker.call(pipeline.execute)
 
     async def forget(self, tenant_id: UUID, source: str, ids: Sequence[str]) -> None:
         """See the port."""
         if ids:
-            async with _available():
-                await self._redis.delete(*_keys(tenant_id, source, ids))
+            marks = _keys(tenant_id, source, ids)
+            await self._breaker.call(lambda: self._redis.delete(*marks))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -65,11 +64,3 @@ class RedisDuplicateMarks:
 def _keys(tenant_id: UUID, source: str, ids: Sequence[str]) -> list[str]:
     prefix = f"taxiway:usage:{{{tenant_id}}}:seen:"
     return [prefix + hashlib.sha256(f"{source}\n{sample_id}".encode()).hexdigest()[:32] for sample_id in ids]
-
-
-@asynccontextmanager
-async def _available() -> AsyncIterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise TransientError(f"Redis: {type(error).__name__}: {error}") from error

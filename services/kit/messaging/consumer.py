@@ -20,6 +20,7 @@ from loguru import logger
 from services.kit.checkpoints import Checkpoint, Reached, pass_by
 from services.kit.errors import TransientError
 from services.kit.messaging.dead_letters import TripWireError
+from services.kit.messaging.producer import CLIENT_LOG
 from services.kit.messaging.record import Record, record_of
 from services.kit.observability import metrics
 from services.kit.observability.health import Heartbeat
@@ -116,7 +117,7 @@ class ConsumerLoop:
         calls its commit under the old one a second process of the same name.
         """
         while not self._stop.is_set():
-            self._consumer = Consumer(self._settings)
+            self._consumer = Consumer(self._settings, logger=CLIENT_LOG)
             try:
                 self._consume()
             except KafkaException as error:

@@ -7,6 +7,7 @@ plain producer, and what it reports is handed to the event loop in bunches.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -17,10 +18,13 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from schemas.envelope import Headers
 from services.kit.errors import PermanentError, TransientError
 from services.kit.observability import metrics
+from services.kit.resilience import Breaker
 
 MAX_IN_FLIGHT = 10_000
 """Messages handed to librdkafka and not reported yet; more senders wait."""
 
+CLIENT_LOG = logging.getLogger("librdkafka")
+"""Where the clients' own log goes, instead of to stderr as it is."""
 TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_MSG_SIZE)
 
 
@@ -60,8 +64,10 @@ class ProducerBridge:
         *,
         max_in_flight: int = MAX_IN_FLIGHT,
         delivery_timeout_seconds: float = 10.0,
+        breaker: Breaker | None = None,
     ) -> None:
-        self._producer = Producer(producer_settings(bootstrap, client_id, delivery_timeout_seconds))
+        self._producer = Producer(producer_settings(bootstrap, client_id, delivery_timeout_seconds), logger=CLIENT_LOG)
+        self._breaker = breaker or Breaker("kafka")
         self._slots = asyncio.Semaphore(max_in_flight)
         in_flight = metrics.PRODUCER_IN_FLIGHT.labels(client_id)
         in_flight.set_function(lambda: max_in_flight - self._slots._value)
@@ -74,9 +80,12 @@ class ProducerBridge:
     async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> DeliveryReport:
         """Deliver one message to all in-sync replicas.
 
-        Raises `TransientError` when the broker did not confirm it in time (it may have arrived all the same), and
-        `PermanentError` when it can never be sent, such as one that is too large.
+        Raises `TransientError` when the broker did not confirm it in time (it may have arrived all the same), or at
+        once while it is known to be away, and `PermanentError` when it can never be sent, such as one too large.
         """
+        return await self._breaker.call(lambda: self._send(topic, key, value, headers))
+
+    async def _send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> DeliveryReport:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self._thread.start()

@@ -21,6 +21,7 @@ from loguru import logger
 from opentelemetry import trace
 
 from services.kit.observability.redaction import redact, redact_field
+from services.kit.observability.repeats import Repeats
 
 if TYPE_CHECKING:
     from loguru import Message, Record
@@ -34,12 +35,14 @@ def configure(
 ) -> None:
     """Send all logs of the process, those of the standard library too, to `stream` (stderr): as JSON lines, or as text.
 
-    The standard library's are taken from WARNING on: libraries are talkative.
+    The standard library's are taken from WARNING on, and repetitions are held back: libraries are talkative.
     """
     logger.remove()
     sink = _Sink(stream or sys.stderr, service, instance, _as_json if as_json else _as_text)
     logger.add(sink, level=level, format=lambda _: "", backtrace=False, diagnose=False)
-    logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
+    bridge = _ToLoguru()
+    bridge.addFilter(Repeats())
+    logging.basicConfig(handlers=[bridge], level=logging.WARNING, force=True)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -15,10 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from services.kit.checkpoints import Reached, pass_by
 from services.kit.clock import Clock, SystemClock
 from services.kit.errors import TransientError
+from services.kit.persistence.connection import CONNECT_SECONDS, DRIVER_ERRORS, STATEMENT_SECONDS
 from services.kit.persistence.unit_of_work import UnitOfWork
+from services.kit.resilience import Breaker
 
 TRANSIENT_CLASSES = ("08", "40", "53", "57")
 """SQLSTATE classes that may pass: connection, transaction rollback (deadlock), resources, operator intervention."""
+
+AWAY = (DBAPIError, *DRIVER_ERRORS)
+"""What fails when a connection is made to a database that is away; a pool that is used up is not among it."""
 
 
 def schema_of(dsn: str) -> str:
@@ -38,6 +43,7 @@ class Database:
         pool_size: int = 5,
         clock: Clock | None = None,
         reached: Reached = pass_by,
+        breaker: Breaker | None = None,
     ) -> None:
         self.dsn = dsn
         """`postgresql://user:password@host:port/database`; holds a secret, never log it."""
@@ -48,6 +54,8 @@ class Database:
         self._clock = clock or SystemClock()
         self._reached = reached
         self._engine = _engine(dsn, source, pool_size)
+        self.breaker = breaker or Breaker("postgres", failures=AWAY)
+        """Opens when connections fail; to be shared by all databases of a process on one server."""
 
     @asynccontextmanager
     async def unit_of_work(self, tenant_id: UUID | None = None) -> AsyncIterator[UnitOfWork]:
@@ -57,14 +65,15 @@ class Database:
         the transaction; everything else passes through.
         """
         try:
-            async with self._engine.begin() as connection:
+            async with AsyncExitStack() as stack:
+                connection = await self.breaker.call(lambda: stack.enter_async_context(self._engine.begin()))
                 work = UnitOfWork(connection, self.source, self.schema, self._clock, self._reached)
                 if tenant_id is not None:
                     await work.act_for(tenant_id)
                 yield work
                 await work.flush()
             work.committed()
-        except (DBAPIError, PoolTimeoutError, OSError, pg.PostgresError, pg.InterfaceError) as error:
+        except (*AWAY, PoolTimeoutError) as error:
             if is_transient(error):
                 raise TransientError(f"database: {type(error).__name__}: {first_line(error)}") from error
             raise
@@ -80,7 +89,11 @@ def _engine(dsn: str, source: str, pool_size: int) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=5,
-        connect_args={"timeout": 5, "server_settings": {"application_name": source.strip("/")}},
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": STATEMENT_SECONDS,
+            "server_settings": {"application_name": source.strip("/")},
+        },
     )
 
 
@@ -93,7 +106,7 @@ def is_transient(error: BaseException) -> bool:
         return state is not None and state.startswith(TRANSIENT_CLASSES)
     if isinstance(error, pg.PostgresError):
         return (error.sqlstate or "").startswith(TRANSIENT_CLASSES)
-    return isinstance(error, PoolTimeoutError | OSError | pg.InterfaceError)
+    return isinstance(error, PoolTimeoutError | OSError | pg.InterfaceError | pg.InternalClientError)
 
 
 def first_line(error: BaseException) -> str:

@@ -24,6 +24,7 @@ from services.kit.errors import PermanentError, TransientError
 from services.kit.messaging.producer import ProducerBridge
 from services.kit.observability import metrics, tracing
 from services.kit.observability.health import Heartbeat
+from services.kit.persistence.connection import own_connection
 from services.kit.persistence.database import Database
 from services.kit.persistence.outbox import SHARDS, channel_of
 
@@ -69,6 +70,8 @@ class Relay:
         self._heartbeat = heartbeat or Heartbeat(self.name)
         self._wake = asyncio.Event()
         self._blocked: dict[TopicKey, float] = {}
+        self._failure = ""
+        """Why the last send failed: told once a pass, since an outage stops every key there is."""
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Relay until `stopping`, then once more what is left. A lost database connection is made anew."""
@@ -78,8 +81,8 @@ class Relay:
                 self._heartbeat.beat()
                 try:
                     await self._connected(stopping)
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                    logger.warning("{}: database away: {}", self.name, error)
+                except TransientError as error:
+                    logger.warning("{}: {}", self.name, error)
                     await _wait(stopping, IDLE_SECONDS)
         finally:
             stopper.cancel()
@@ -89,8 +92,7 @@ class Relay:
         self._wake.set()
 
     async def _connected(self, stopping: asyncio.Event) -> None:
-        connection = await asyncpg.connect(self._dsn, timeout=5)
-        try:
+        async with own_connection(self._dsn) as connection:
             await connection.add_listener(channel_of(self._schema), lambda *_: self._wake.set())
             held: set[int] = set()
             while True:
@@ -104,8 +106,6 @@ class Relay:
                     return
                 if not any(more):
                     await _wait(self._wake, IDLE_SECONDS)
-        finally:
-            await connection.close(timeout=2)
 
     async def _take_shards(self, connection: asyncpg.Connection, held: set[int]) -> None:
         for shard in set(range(SHARDS)) - held:
@@ -124,7 +124,10 @@ class Relay:
         by_key: dict[TopicKey, list[Any]] = defaultdict(list)
         for row in rows:
             by_key[row["topic"], row["key"]].append(row)
+        before = len(self._blocked)
         sent = await asyncio.gather(*(self._send_key(key, rows) for key, rows in by_key.items()))
+        if (waiting := len(self._blocked) - before) > 0:
+            logger.warning("{}: {} keys wait; of one: {}", self.name, waiting, self._failure)
         delivered = [row_id for ids in sent for row_id in ids]
         self._reached(Checkpoint.RELAY_SENT)
         await connection.execute(DELETE, delivered)
@@ -141,7 +144,7 @@ class Relay:
                 with tracing.sending(*key, header_text(headers, "ce_traceparent")):
                     await self._producer.send(key[0], key[1].encode(), row["value"], headers)
             except (TransientError, PermanentError) as error:
-                logger.warning("{}: {} {} waits: {}", self.name, *key, error)
+                self._failure = f"{key[0]} {key[1]}: {error}"
                 metrics.OUTBOX_FAILED.labels(self._schema).inc()
                 self._blocked[key] = time.monotonic() + BLOCKED_SECONDS
                 break

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-import asyncpg
 from loguru import logger
 from sqlalchemy import text
 
+from services.kit.errors import TransientError
+from services.kit.persistence.connection import own_connection
 from services.kit.persistence.database import Database
 from services.kit.persistence.unit_of_work import UnitOfWork
 
@@ -34,20 +35,19 @@ class Listener:
         while not stopping.is_set():
             try:
                 await self._listen(stopping)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                logger.warning("{}: database away: {}", self.name, error)
+            except TransientError as error:
+                logger.warning("{}: {}", self.name, error)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _listen(self, stopping: asyncio.Event) -> None:
-        connection = await asyncpg.connect(self._dsn, timeout=5)
-        lost = asyncio.Event()
-        connection.add_termination_listener(lambda _: lost.set())
-        try:
+        async with own_connection(self._dsn) as connection:
+            lost = asyncio.Event()
+            connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(self._channel, lambda *_: self._wake.set())
             self._wake.set()
             waits = {asyncio.create_task(stopping.wait()), asyncio.create_task(lost.wait())}
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for task in waits:
                 task.cancel()
-        finally:
-            await connection.close(timeout=2)
+            if lost.is_set():
+                raise TransientError("the database closed the connection")

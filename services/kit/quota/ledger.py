@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
 
+from services.kit.errors import TransientError
 from services.kit.observability import metrics
 from services.kit.quota import keys
 from services.kit.quota.model import (
@@ -32,6 +31,7 @@ from services.kit.quota.model import (
     month_scope,
     scope_at,
 )
+from services.kit.redis_breaker import RedisBreaker
 
 __all__ = [
     "DUPLICATES",
@@ -51,13 +51,22 @@ __all__ = [
     "scope_at",
 ]
 
+ResultT = TypeVar("ResultT")
+
 LOST = "the quota data set was lost and is not rebuilt yet"
 
 
 class RedisQuota:
     """The `QuotaLedger` that all copies of all services share. One per process."""
 
-    def __init__(self, url: str, *, max_connections: int = 32, timeout_seconds: float = 2.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        max_connections: int = 32,
+        timeout_seconds: float = 2.0,
+        breaker: RedisBreaker | None = None,
+    ) -> None:
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=max_connections,
@@ -68,6 +77,7 @@ class RedisQuota:
             retry=Retry(ConstantBackoff(0.05), 1),
         )
         self._redis: Redis = Redis.from_pool(pool)
+        self._breaker = breaker or RedisBreaker()
         self._hold = self._script("hold")
         self._commit = self._script("commit")
         self._release = self._script("release")
@@ -122,8 +132,7 @@ class RedisQuota:
 
     async def is_intact(self) -> bool:
         """See `QuotaLedger.is_intact`."""
-        async with _available():
-            return bool(await self._redis.exists(keys.EPOCH))
+        return bool(await self._reach(lambda: self._redis.exists(keys.EPOCH)))
 
     async def restore(self, settlements: Sequence[Settlement]) -> None:
         """See `QuotaLedger.restore`."""
@@ -131,8 +140,7 @@ class RedisQuota:
 
     async def mark_intact(self, epoch: str) -> None:
         """See `QuotaLedger.mark_intact`."""
-        async with _available():
-            await self._redis.set(keys.EPOCH, epoch, nx=True)
+        await self._reach(lambda: self._redis.set(keys.EPOCH, epoch, nx=True))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -147,29 +155,26 @@ class RedisQuota:
         return [answer == 1 for answer in answers]
 
     async def _call(self, script: AsyncScript, arguments: Sequence[Any]) -> Any:
-        async with _available():
-            return await script(keys=[keys.EPOCH], args=arguments)
+        return await self._reach(lambda: script(keys=[keys.EPOCH], args=arguments))
 
     async def _call_each(self, script: AsyncScript, calls: Sequence[Sequence[Any]]) -> list[Any]:
         if not calls:
             return []
-        async with _available(), self._redis.pipeline(transaction=False) as pipeline:
+        async with self._redis.pipeline(transaction=False) as pipeline:
             for arguments in calls:
                 await script(keys=[keys.EPOCH], args=arguments, client=pipeline)
-            return list(await pipeline.execute())
+            return list(await self._reach(pipeline.execute))
+
+    async def _reach(self, make: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        try:
+            return await self._breaker.call(make)
+        except TransientError as error:
+            raise QuotaUnavailable(str(error), error.retry_after) from error
 
     def _script(self, name: str) -> AsyncScript:
         folder = files("services.kit.quota") / "scripts"
         text = (folder / "scopes.lua").read_text() + (folder / f"{name}.lua").read_text()
         return self._redis.register_script(text)
-
-
-@asynccontextmanager
-async def _available() -> AsyncIterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise QuotaUnavailable(f"Redis: {type(error).__name__}: {error}") from error
 
 
 def _settle_arguments(settlement: Settlement, rebuilding: bool) -> list[Any]:

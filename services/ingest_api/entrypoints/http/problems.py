@@ -26,6 +26,10 @@ CODE_OF_STATUS = {
     415: "unsupported-media-type",
 }
 """For errors that the web framework raises itself."""
+AGAIN = (
+    "Something the platform needs is away. Send the same request again after Retry-After, with the same "
+    "Idempotency-Key and sample ids: what was done already is not done twice."
+)
 
 
 class ProblemDocument(BaseModel):
@@ -108,7 +112,7 @@ def of_outage(error: TransientError) -> Problem:
     """Something that is needed is away."""
     logger.warning("a request could not be served: {}", error)
     headers = {"Retry-After": str(max(1, round(error.retry_after)))}
-    return Problem("unavailable", "A part that is needed is away; nothing was done. Try again.", headers=headers)
+    return Problem("unavailable", AGAIN, headers=headers)
 
 
 def of_accident(error: Exception) -> Problem:

@@ -1,0 +1,33 @@
+"""A connection of one's own, outside the pool: for what lasts, such as advisory locks and notifications."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from asyncpg import exceptions as pg
+
+from services.kit.errors import TransientError
+
+CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 30.0
+"""After which a statement is given up: a database that hangs must not hold its callers for ever."""
+
+DRIVER_ERRORS = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OSError)
+"""All that asyncpg raises. An internal client error is how it says that a connection broke in the middle of a call."""
+
+
+@asynccontextmanager
+async def own_connection(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection for the length of the block; raises `TransientError` when it cannot be had or is lost."""
+    try:
+        connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, command_timeout=STATEMENT_SECONDS)
+        try:
+            yield connection
+        except BaseException:
+            connection.terminate()
+            raise
+        await connection.close(timeout=2)
+    except DRIVER_ERRORS as error:
+        raise TransientError(f"database: {type(error).__name__}: {error}") from error
