@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from uuid import uuid4
 
@@ -46,7 +47,11 @@ def numbered(count: int, key: str = "a") -> list[Message]:
 
 
 def append_transaction(bootstrap: str, topic: Topic, values: Iterable[bytes], *, abort: bool = False) -> None:
-    """Append to partition 0 in one transaction: its marker takes an offset that no reader ever sees."""
+    """Append to partition 0 in one transaction: its marker takes an offset that no reader ever sees.
+
+    The broker writes the marker some moments after it has confirmed the end, so it is waited for.
+    """
+    before, values = end_of(bootstrap, topic), list(values)
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": uuid4().hex})
     producer.init_transactions(20)
     producer.begin_transaction()
@@ -57,6 +62,19 @@ def append_transaction(bootstrap: str, topic: Topic, values: Iterable[bytes], *,
         producer.abort_transaction(20)
     else:
         producer.commit_transaction(20)
+    deadline = time.monotonic() + 20
+    while end_of(bootstrap, topic) < before + len(values) + 1:
+        assert time.monotonic() < deadline, f"{topic.name}: no marker"
+        time.sleep(0.01)
+
+
+def end_of(bootstrap: str, topic: Topic) -> int:
+    """Offset that the next record of partition 0 will get."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "ends"})
+    try:
+        return int(consumer.get_watermark_offsets(TopicPartition(topic.name, 0), timeout=20)[1])
+    finally:
+        consumer.close()
 
 
 def commit(bootstrap: str, group: str, topic: Topic | str, partition: int, offset: int) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from schemas.rollout import (
     RolloutAborted,
@@ -145,7 +146,9 @@ class RolloutMachine(RuleBasedStateMachine):
         assert not aborted & set(promoted)
 
 
-RolloutMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None, derandomize=False, print_blob=True
-)
-TestRollout = RolloutMachine.TestCase
+@pytest.mark.parametrize("examples", [60, pytest.param(3000, marks=[pytest.mark.nightly, pytest.mark.timeout(1200)])])
+def test_rollouts_keep_their_invariants(examples: int) -> None:
+    run_state_machine_as_test(
+        RolloutMachine,
+        settings=settings(max_examples=examples, stateful_step_count=25, deadline=None, print_blob=True),
+    )
