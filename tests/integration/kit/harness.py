@@ -119,21 +119,27 @@ class Probe:
 
 
 def read_all(bootstrap: str, topic: str) -> list[Record]:
-    """Every record of `topic` up to its present end."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"read-{uuid4()}", "enable.auto.commit": False})
+    """Every record of `topic` up to its present end, partition by partition."""
+    settings = {"bootstrap.servers": bootstrap, "group.id": f"read-{uuid4()}", "fetch.wait.max.ms": 10}
+    consumer = Consumer({**settings, "enable.auto.commit": False})
     try:
+        places = [
+            TopicPartition(topic, number) for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        ]
+        spans = {place.partition: consumer.get_watermark_offsets(place, timeout=10) for place in places}
+        pending = {partition for partition, (low, high) in spans.items() if low < high}
+        consumer.assign([TopicPartition(topic, partition, spans[partition][0]) for partition in pending])
         records: list[Record] = []
-        for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-            consumer.assign([TopicPartition(topic, partition, low)])
-            position = low
-            while position < high:
-                message = consumer.poll(10)
-                assert message is not None, f"{topic}/{partition} stops at {position} of {high}"
-                assert message.error() is None
-                records.append(record_of(message))
-                position = records[-1].offset + 1
-        return records
+        while pending:
+            message = consumer.poll(10)
+            assert message is not None, f"{topic} gives nothing more, though {pending} of {spans} are not at their ends"
+            assert message.error() is None
+            record = record_of(message)
+            if record.offset < spans[record.partition][1]:
+                records.append(record)
+            if record.offset + 1 >= spans[record.partition][1]:
+                pending.discard(record.partition)
+        return sorted(records, key=lambda record: (record.partition, record.offset))
     finally:
         consumer.close()
 
