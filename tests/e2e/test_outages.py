@@ -45,6 +45,7 @@ async def test_an_outage_costs_time_and_nothing_else(whole: Whole, part: str, se
         try:
             await asyncio.sleep(seconds)
             meanwhile = [*client.answers[before:], *await ask(client)]
+            assert whole.complaints() == [], "nobody wants a restart, which would mend nothing"
         finally:
             await asyncio.to_thread(whole.platform.stack.start, part)
         await asyncio.sleep(WARM_SECONDS)

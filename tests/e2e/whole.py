@@ -7,9 +7,10 @@ import os
 import re
 import signal
 import time
-import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+import httpx
 
 from infra.local.platform import Platform
 from infra.local.workers import ORDER, WorkerId
@@ -48,6 +49,14 @@ class Whole:
         """All workers of the platform, each of which must run: the same after an outage as before it."""
         return {name: self.pid(WorkerId(name)) for name in ORDER}
 
+    def complaints(self) -> list[str]:
+        """What any service's `/healthz` has to say."""
+        found = []
+        for url in self.platform.description()["health"].values():
+            answer = httpx.get(f"{url}/healthz", timeout=5)
+            found += answer.json()["complaints"]
+        return found
+
     def signal(self, worker: WorkerId, number: signal.Signals) -> None:
         """Send it to the worker."""
         os.kill(self.pid(worker), number)
@@ -59,8 +68,7 @@ class Whole:
     def metric(self, worker: WorkerId, name: str, **labels: str) -> float:
         """The value of a metric of a worker with only a health port, summed over the labels that are not given."""
         port = self.platform.status()[str(worker)]["port"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
+        lines = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text.splitlines()
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
         found = [line for line in lines if re.match(rf"{name}[ {{]", line) and all(text in line for text in wanted)]
         return sum(float(line.rpartition(" ")[2]) for line in found)

@@ -1,29 +1,23 @@
 """`/metrics`, `/healthz` and `/readyz` on a port of their own.
 
 `/healthz` answers for the loops, not for the process: each beats, and one that has not for too long is named. It fails
-for what a restart may mend. `/readyz` says whether the service takes work, and what it needs that is away.
+for what a restart may mend. `/readyz` says whether the process takes work, between its start and SIGTERM. It does not
+ask for what all copies need: were Postgres away, all would be not ready at once, and a caller would find nobody instead
+of a 503 that says when to come back. `taxiway_breaker_open` tells what is away.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from services.kit.errors import TaxiwayError
-from services.kit.observability.redaction import redact
-
 STALE_SECONDS = 30.0
-CHECK_SECONDS = 2.0
-"""How long one readiness check may take."""
 CLOSE_SECONDS = 2.0
 """How long an open request may hold up the end."""
-
-Check = Callable[[], Awaitable[None]]
-"""Asks something that the service needs; raises when it is away."""
 
 _heartbeats: dict[str, Heartbeat] = {}
 
@@ -72,10 +66,9 @@ class HealthServer:
 
     name = "health"
 
-    def __init__(self, port: int, host: str = "127.0.0.1", checks: Mapping[str, Check] | None = None) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self._port = port
         self._host = host
-        self._checks = dict(checks or {})
         self.ready = False
         """Whether the service takes work: set after start, unset first at SIGTERM."""
 
@@ -105,19 +98,4 @@ class HealthServer:
         return web.json_response({"ok": not wrong, "complaints": wrong}, status=503 if wrong else 200)
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        answers = await asyncio.gather(*(_ask(name, check) for name, check in self._checks.items()))
-        wrong = [answer for answer in answers if answer]
-        ready = self.ready and not wrong
-        return web.json_response({"ready": ready, "complaints": wrong}, status=200 if ready else 503)
-
-
-async def _ask(name: str, check: Check) -> str | None:
-    """What is wrong with one thing that the service needs."""
-    try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            await check()
-    except TimeoutError:
-        return f"{name}: no answer within {CHECK_SECONDS:.0f} s"
-    except (TaxiwayError, OSError) as error:
-        return f"{name}: {redact(str(error))}"
-    return None
+        return web.json_response({"ready": self.ready}, status=200 if self.ready else 503)
