@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Generic
 
 from pydantic import TypeAdapter, ValidationError
@@ -25,6 +25,10 @@ SPEC_VERSION = "1.0"
 
 REQUIRED = ("id", "source", "type", "specversion", "time")
 EXTENSIONS = ("tenantid", "actor", "correlationid", "causationid", "partitionkey", "traceparent")
+
+MAX_AHEAD = timedelta(minutes=5)
+"""How far after its log-append time a record from outside may claim to be from: clocks differ, and nobody is from the
+future."""
 
 _TIME = TypeAdapter(datetime)
 

@@ -37,13 +37,13 @@ class SchemaError(ContractError):
 
 
 class UnknownEventTypeError(ContractError):
-    """No model is registered for this CloudEvents type."""
+    """No model is registered for this CloudEvents type, or its reader does not take it from outside."""
 
     code = "unknown-type"
 
     def __init__(self, event_type: str) -> None:
         super().__init__(
-            f"event type {event_type!r} is not known; see schemas/jsonschema for the known types", "ce_type"
+            f"event type {event_type!r} is not taken here; see schemas/jsonschema for the known types", "ce_type"
         )
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from schemas.deployment import Violation
+from schemas.envelope import MAX_AHEAD
 from schemas.usage import MAX_SAMPLES, UsageSample
 from services.ingest_api.domain.problems import Problem, invalid
 
@@ -27,8 +28,9 @@ SAMPLE_TYPE = "taxiway.usage.sample.v1"
 """`type` of a CloudEvent that carries one sample."""
 DEFAULT_SOURCE = "/api/v1/usage"
 """Source of plain samples that name none."""
-FUTURE = timedelta(minutes=5)
-"""A sample may lie this far ahead of our clock."""
+FUTURE = MAX_AHEAD / 2
+"""A sample may lie this far ahead of our clock: less than metering allows, so that what is accepted here is counted
+there, though the broker's clock is behind ours."""
 
 
 @dataclass(frozen=True, slots=True)

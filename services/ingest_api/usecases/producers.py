@@ -6,8 +6,8 @@ import json
 from typing import Protocol
 from uuid import UUID
 
-from schemas.envelope import Attributes
-from schemas.errors import SignatureError
+from schemas.envelope import MAX_AHEAD, Attributes
+from schemas.errors import EnvelopeError, SignatureError
 from schemas.signing import key_id_of, public_key_from_text, verify
 from schemas.tenant import PLATFORM_TENANT, ProducerKeyRegistered, ProducerKeyRevoked, ProducerScope
 from services.ingest_api.domain.problems import Problem, invalid, not_found
@@ -80,6 +80,13 @@ def _registered(producer: Producer) -> ProducerKeyRegistered:
     )
 
 
+def check_time(record: Record, attributes: Attributes) -> None:
+    """Raise `EnvelopeError` for a request of the future; by the broker's clock, so that a replay judges alike."""
+    if attributes.time - record.appended_at > MAX_AHEAD:
+        text = f"ce_time {attributes.time.isoformat()} lies in the future: set the sender's clock"
+        raise EnvelopeError(text, "ce_time")
+
+
 class Authenticator:
     """Believes a record from outside when a registered key of the tenant that it names has signed it."""
 
@@ -87,7 +94,8 @@ class Authenticator:
         self._platform = platform
 
     async def __call__(self, record: Record, attributes: Attributes) -> str:
-        """The sender's tenant, within which its sources and ids are unique; raises `SignatureError`."""
+        """The sender's tenant, within which its sources and ids are unique; raises `ContractError`."""
+        check_time(record, attributes)
         key_id = key_id_of(record.headers)
         async with self._platform(None) as stores:
             producer = await stores.directory.producer(key_id)

@@ -130,6 +130,8 @@ class Dispatcher:
         except ContractError as error:
             return self._defect(error)
         if type(event.data) not in self._handlers:
+            if self._authenticate is not None:
+                return self._defect(UnknownEventTypeError(event.type))
             metrics.HANDLED.labels(self._group, event.type, "unknown").inc()
             return None
         return Arrival(record, event, namespace)

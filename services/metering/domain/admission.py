@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
+from schemas.envelope import MAX_AHEAD
 from schemas.tenant import ProducerScope
 from schemas.usage import MAX_RECORD_BYTES, UsageReported
 from services.metering.domain.errors import (
@@ -14,9 +15,6 @@ from services.metering.domain.errors import (
     UnusableTextError,
 )
 from services.metering.domain.model import Producer
-
-MAX_AHEAD = timedelta(minutes=5)
-"""How far after its record's log-append time a sample may lie: clocks differ."""
 
 EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 """Nothing was measured before: such a time is a mistake, and would open windows nobody reads."""

@@ -6,10 +6,11 @@ import os
 import socket
 import subprocess
 import sys
-import time
+import time as clock
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -214,11 +215,20 @@ class Account:
         )
         return [event.id for event in events]
 
-    def request(self, data: EventData, key_id: str, key: Ed25519PrivateKey, source: str = "/ci") -> str:
+    def request(
+        self,
+        data: EventData,
+        key_id: str,
+        key: Ed25519PrivateKey,
+        source: str = "/ci",
+        time: datetime = NOW,
+        topic: str | None = None,
+    ) -> str:
         """A signed record from outside; returns its id."""
-        event = Event(str(new_id()), source, NOW, data, str(self.tenant_id))
+        event = Event(str(new_id()), source, time, data, str(self.tenant_id))
         value, headers = encode(event)
-        produce(self.door.addresses.kafka_bootstrap, (data.topic, data.key, value, sign(headers, value, key, key_id)))
+        signed = sign(headers, value, key, key_id)
+        produce(self.door.addresses.kafka_bootstrap, (topic or data.topic, data.key, value, signed))
         return event.id
 
     def shows(self, deployment_id: str, **fields: Any) -> Callable[[], bool]:
@@ -241,7 +251,7 @@ def produce(bootstrap: str, *records: tuple[str, str, bytes, Headers]) -> None:
 
 def eventually(check: Callable[[], bool], seconds: float = 40, say: str = "it did not happen") -> None:
     """Wait for what another process does in its own time."""
-    deadline = time.monotonic() + seconds
+    deadline = clock.monotonic() + seconds
     while not check():
-        assert time.monotonic() < deadline, say
-        time.sleep(0.05)
+        assert clock.monotonic() < deadline, say
+        clock.sleep(0.05)

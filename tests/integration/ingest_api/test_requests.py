@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -9,8 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from schemas.deployment import DeploymentRejected, DeploymentSpec, DeployModel
 from schemas.envelope import Event, decode
+from schemas.tenant import Meter
+from schemas.usage import UsageReported, UsageSample
 from services.kit.ids import new_id
-from tests.fakes.ingest_api.builders import spec
+from tests.fakes.ingest_api.builders import NOW, spec
 from tests.integration.ingest_api.harness import Account, eventually, produce
 from tests.integration.kit.harness import header, read_all
 
@@ -103,15 +106,24 @@ def test_records_that_are_not_what_they_say_are_set_aside(acme: Account) -> None
         "another key under a known id": acme.request(ask_for(acme), key_id, Ed25519PrivateKey.generate()),
         "a revoked key": acme.request(ask_for(acme), revoked_id, revoked_key),
     }
+    tomorrow = acme.request(ask_for(acme), key_id, key, time=datetime.now(UTC) + timedelta(days=1))
+    usage = UsageReported(
+        tenant_id=acme.tenant_id, samples=(UsageSample(id="s", time=NOW, amounts={Meter.API_CALLS: 1}),)
+    )
+    elsewhere = acme.request(usage, key_id, key, topic=ask_for(acme).topic)
     unsigned = str(new_id())
     headers = [(f"ce_{name}", value.encode()) for name, value in attributes(unsigned, acme).items()]
     produce(acme.door.addresses.kafka_bootstrap, (ask_for(acme).topic, "k", b"\xff\xfe", headers))
     good = acme.request(ask_for(acme), key_id, key)
     # then
-    eventually(lambda: all(set_aside(acme, request_id) for request_id in (*bad.values(), unsigned)))
+    eventually(
+        lambda: all(set_aside(acme, request_id) for request_id in (*bad.values(), unsigned, tomorrow, elsewhere))
+    )
     reasons = {name: set_aside(acme, request_id) for name, request_id in bad.items()}
     assert set(reasons.values()) == {"signature"}, reasons
     assert set_aside(acme, unsigned) == "signature"
+    assert set_aside(acme, tomorrow) == "envelope"
+    assert set_aside(acme, elsewhere) == "unknown-type"
     eventually(lambda: len(outcomes(acme, good)) == 1)
     assert victim.api.get("/deployments").json()["items"] == []
 

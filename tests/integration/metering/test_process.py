@@ -109,6 +109,12 @@ def test_sets_bad_records_aside_and_goes_on(metering: Metering) -> None:
     metering.report(stranger, good)
     metering.report(Signer(tenant_id), good)
     metering.report(signer, batch(tenant_id, [sample(1, at=NOON + timedelta(days=4000))]))
+    negative = value.replace(b'"api_calls":1', b'"api_calls":-1')
+    metering.send_raw(key, negative, sign(headers, negative, signer.key, signer.key_id))
+    unknown = [(name, b"taxiway.usage.guessed.v1" if name == "ce_type" else text) for name, text in headers]
+    metering.send_raw(key, value, sign(unknown, value, signer.key, signer.key_id))
+    nameless = [(name, text) for name, text in headers if name != "ce_id"]
+    metering.send_raw(key, value, sign(nameless, value, signer.key, signer.key_id))
     metering.report(signer, good)
 
     with metering.running():
@@ -122,6 +128,9 @@ def test_sets_bad_records_aside_and_goes_on(metering: Metering) -> None:
         "foreign-tenant",
         "signature",
         "sample-time",
+        "schema",
+        "unknown-type",
+        "envelope",
     ]
     assert metering.samples(tenant_id) == 1
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.envelope import MAX_AHEAD
 from services.ingest_api.domain.problems import Problem
-from services.ingest_api.domain.usage_input import BATCH, PLAIN, SAMPLE_TYPE, SINGLE, by_source, read_usage
+from services.ingest_api.domain.usage_input import BATCH, FUTURE, PLAIN, SAMPLE_TYPE, SINGLE, by_source, read_usage
 from tests.fakes.ingest_api.builders import NOW, TENANT
 
 SAMPLE = {"id": "a", "time": NOW.isoformat(), "amounts": {"input_tokens": 3}}
@@ -75,8 +76,9 @@ def test_what_is_wrong_is_named(media_type: str, document: Any, expected: list[s
     assert pointers(media_type, document) == expected
 
 
-def test_the_clocks_may_differ_by_five_minutes() -> None:
-    just, over = NOW + timedelta(minutes=5), NOW + timedelta(minutes=5, seconds=1)
+def test_the_clocks_may_differ_but_by_less_than_metering_allows() -> None:
+    assert FUTURE < MAX_AHEAD
+    just, over = NOW + FUTURE, NOW + FUTURE + timedelta(seconds=1)
     assert read(PLAIN, {"samples": [SAMPLE | {"time": just.isoformat()}]})
     assert pointers(PLAIN, {"samples": [SAMPLE | {"time": over.isoformat()}]}) == ["/samples/0/time"]
 
