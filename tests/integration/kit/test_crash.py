@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections import Counter
 
 import pytest
 
 from services.kit.checkpoints import Checkpoint
+from tests.integration.kit.conftest import COPIES
 from tests.integration.kit.harness import Probe, eventually, header, wire_duplicates
 
 HANDLER = [
@@ -28,6 +29,12 @@ LEASE = [
     Checkpoint.LEASE_TICKED,
 ]
 ASKED = 24
+
+
+@pytest.fixture
+def shown(request: pytest.FixtureRequest) -> Counter[str]:
+    """Copies on the wire by test; `conftest.py` shows them at the end."""
+    return request.config.stash.setdefault(COPIES, Counter())
 
 
 def crash_and_recover(probe: Probe, checkpoint: Checkpoint, on: int, mode: str = "") -> int:
@@ -58,32 +65,23 @@ def assert_gap_free(probe: Probe) -> None:
 
 @pytest.mark.parametrize("on", [1, 3])
 @pytest.mark.parametrize("checkpoint", HANDLER)
-def test_handler_killed(
-    probe: Probe, checkpoint: Checkpoint, on: int, record_property: Callable[[str, object], None]
-) -> None:
-    copies = crash_and_recover(probe, checkpoint, on)
-    record_property("duplicates_on_the_wire", copies)
+def test_handler_killed(probe: Probe, checkpoint: Checkpoint, on: int, shown: Counter[str]) -> None:
+    shown[f"handler {checkpoint}"] += crash_and_recover(probe, checkpoint, on)
     assert_gap_free(probe)
 
 
 @pytest.mark.parametrize("on", [1, 2])
 @pytest.mark.parametrize("checkpoint", RELAY)
-def test_relay_killed(
-    probe: Probe, checkpoint: Checkpoint, on: int, record_property: Callable[[str, object], None]
-) -> None:
+def test_relay_killed(probe: Probe, checkpoint: Checkpoint, on: int, shown: Counter[str]) -> None:
     copies = crash_and_recover(probe, checkpoint, on)
-    record_property("duplicates_on_the_wire", copies)
+    shown[f"relay {checkpoint}"] += copies
     assert_gap_free(probe)
     if checkpoint is Checkpoint.RELAY_SENT:
         assert copies > 0, "killed between delivery and deletion, the relay must have sent something again"
 
 
 @pytest.mark.parametrize("checkpoint", LEASE)
-def test_lease_holder_killed(
-    probe: Probe, checkpoint: Checkpoint, record_property: Callable[[str, object], None]
-) -> None:
-    copies = crash_and_recover(
-        probe, checkpoint, on=2 if checkpoint is not Checkpoint.LEASE_ACQUIRED else 1, mode="lease"
-    )
-    record_property("duplicates_on_the_wire", copies)
+def test_lease_holder_killed(probe: Probe, checkpoint: Checkpoint, shown: Counter[str]) -> None:
+    on = 1 if checkpoint is Checkpoint.LEASE_ACQUIRED else 2
+    shown[f"lease holder {checkpoint}"] += crash_and_recover(probe, checkpoint, on, mode="lease")
     assert_gap_free(probe)
