@@ -5,6 +5,7 @@ Source of the rules: the CloudEvents specification 1.0.2 and its Kafka protocol 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,11 @@ MAX_AHEAD = timedelta(minutes=5)
 """How far after its log-append time a record from outside may claim to be from: clocks differ, and nobody is from the
 future."""
 
+MAX_ATTRIBUTE = 256
+"""Characters of a required CloudEvents attribute."""
+MAX_EXTENSION = 512
+"""Characters of the others: an actor names a source, and more."""
+_SEQUENCE = re.compile(r"0*[0-9]{1,18}")
 _TIME = TypeAdapter(datetime)
 
 
@@ -150,7 +156,7 @@ def header_text(headers: Sequence[tuple[str, bytes | None]] | None, name: str) -
 
 def read_attributes(headers: Sequence[tuple[str, bytes | None]] | None) -> Attributes:
     """The CloudEvents attributes of a record; raises `EnvelopeError` naming the missing or malformed header."""
-    found = {name: header_text(headers, f"ce_{name}") for name in (*REQUIRED, *EXTENSIONS, "sequence")}
+    found = {name: _attribute(headers, name) for name in (*REQUIRED, *EXTENSIONS, "sequence")}
     required = {name: _require(name, found[name]) for name in REQUIRED}
     if required["specversion"] != SPEC_VERSION:
         raise EnvelopeError(f"ce_specversion must be {SPEC_VERSION}", "ce_specversion")
@@ -168,29 +174,37 @@ def read_attributes(headers: Sequence[tuple[str, bytes | None]] | None) -> Attri
     )
 
 
+def _attribute(headers: Sequence[tuple[str, bytes | None]] | None, name: str) -> str | None:
+    value = header_text(headers, f"ce_{name}")
+    most = MAX_ATTRIBUTE if name in REQUIRED else MAX_EXTENSION
+    if value is not None and len(value) > most:
+        raise EnvelopeError(f"ce_{name} is longer than {most} characters", f"ce_{name}")
+    if value is not None and not value.isprintable():  # CloudEvents 1.0 forbids control characters in its strings
+        raise EnvelopeError(f"ce_{name} must not hold control characters", f"ce_{name}")
+    return value
+
+
 def _require(name: str, value: str | None) -> str:
     if not value:
         raise EnvelopeError(f"CloudEvents attribute ce_{name} is required", f"ce_{name}")
-    if len(value) > 256:
-        raise EnvelopeError(f"ce_{name} is longer than 256 characters", f"ce_{name}")
     return value
 
 
 def _parse_time(text: str) -> datetime:
     try:
         moment = _TIME.validate_python(text)
-    except ValidationError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise EnvelopeError("ce_time must be an RFC 3339 time with its offset", "ce_time")
-    return moment.astimezone(UTC)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValidationError, OverflowError):  # the year 9999 with an offset to the west has no UTC
+        pass
+    raise EnvelopeError("ce_time must be an RFC 3339 time with its offset", "ce_time")
 
 
 def _parse_sequence(text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isdigit():
-        raise EnvelopeError("ce_sequence must be a number", "ce_sequence")
+    if _SEQUENCE.fullmatch(text) is None:
+        raise EnvelopeError("ce_sequence must be a number of at most 20 digits that fits 64 bits", "ce_sequence")
     return int(text)
 
 
@@ -216,7 +230,13 @@ def decode(
     position: Position | None = None,
 ) -> Event[EventData]:
     """The event of a record; raises `EnvelopeError`, `UnknownEventTypeError` or `SchemaError`."""
-    attributes = read_attributes(headers)
+    return event_of(read_attributes(headers), value, lenient=lenient, position=position)
+
+
+def event_of(
+    attributes: Attributes, value: bytes | None, *, lenient: bool = True, position: Position | None = None
+) -> Event[EventData]:
+    """The event of attributes that were read before; raises `UnknownEventTypeError` or `SchemaError`."""
     return Event(
         id=attributes.id,
         source=attributes.source,

@@ -21,11 +21,19 @@ from schemas.errors import SignatureError
 SIGNATURE_HEADER = "taxiway_signature"
 SIGNED = ("ce_id", "ce_source", "ce_type", "ce_time", "ce_tenantid", "content-type")
 """Headers under the signature, in this order; an absent one counts as empty."""
+MAX_KEY_ID = 128
+"""Characters of a key id."""
 
 
 def signing_input(headers: Sequence[tuple[str, bytes | None]], value: bytes) -> bytes:
-    """The bytes under the signature: `name:value` lines of the signed headers, an empty line, the value."""
-    lines = [f"{name}:{header_text(headers, name) or ''}" for name in SIGNED]
+    """The bytes under the signature: `name:value` lines of the signed headers, an empty line, the value.
+
+    Raises `SignatureError` for a header with control characters: a line end would let two records look alike.
+    """
+    texts = {name: header_text(headers, name) or "" for name in SIGNED}
+    if wrong := [name for name, text in texts.items() if not text.isprintable()]:
+        raise SignatureError(f"header {wrong[0]} must not hold control characters", wrong[0])
+    lines = [f"{name}:{text}" for name, text in texts.items()]
     return "\n".join(lines).encode() + b"\n\n" + value
 
 
@@ -48,11 +56,11 @@ def key_id_of(headers: Sequence[tuple[str, bytes | None]] | None) -> str:
         raise SignatureError(f"header {SIGNATURE_HEADER} is required on records from outside", SIGNATURE_HEADER)
     try:
         header: dict[str, Any] = api_jws.get_unverified_header(token)
-    except PyJWTError as error:
+    except (PyJWTError, ValueError, RecursionError) as error:
         raise SignatureError(f"the signature is not a JWS: {error}", SIGNATURE_HEADER) from None
     key_id = header.get("kid")
-    if not isinstance(key_id, str):
-        raise SignatureError("the signature names no key (kid)", SIGNATURE_HEADER)
+    if not isinstance(key_id, str) or not 0 < len(key_id) <= MAX_KEY_ID or not key_id.isprintable():
+        raise SignatureError("the signature names no key (kid) that can be registered", SIGNATURE_HEADER)
     return key_id
 
 
@@ -63,7 +71,7 @@ def verify(headers: Sequence[tuple[str, bytes | None]], value: bytes, key: Ed255
         raise SignatureError(f"header {SIGNATURE_HEADER} is required on records from outside", SIGNATURE_HEADER)
     try:
         api_jws.decode(token, key, algorithms=["EdDSA"], detached_payload=signing_input(headers, value))
-    except PyJWTError as error:
+    except (PyJWTError, ValueError, RecursionError) as error:
         raise SignatureError(f"the signature does not verify: {error}", SIGNATURE_HEADER) from None
 
 

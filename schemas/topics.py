@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 
 DAY_MS = 24 * 60 * 60 * 1000
 FOREVER = -1
+RECORD_BYTES = 1024 * 1024
+"""Most that a record from outside may have."""
+DEAD_LETTER_BYTES = 2 * RECORD_BYTES
+"""A dead letter holds any record, and the reason beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,12 @@ DEPLOYER_INTAKE = "taxiway.deployer.intake"
 METERING_USAGE = "taxiway.metering.usage"
 METERING_TENANTS = "taxiway.metering.tenants"
 
+OUTSIDE = {"compression.type": "uncompressed", "max.message.bytes": str(RECORD_BYTES)}
+"""Of topics that strangers write: the broker takes records apart, so that none is small on the wire and huge at its
+reader."""
+
 DEPLOYMENT_REQUESTS = Topic(
-    "taxiway.deployment.requests.v1", "tenant id", 6, "outside", 7 * DAY_MS, (INGEST_ADMISSION,)
+    "taxiway.deployment.requests.v1", "tenant id", 6, "outside", 7 * DAY_MS, (INGEST_ADMISSION,), OUTSIDE
 )
 DEPLOYMENT_EVENTS = Topic(
     "taxiway.deployment.events.v1",
@@ -70,7 +78,7 @@ PLACEMENT_EVENTS = Topic(
 NODE_EVENTS = Topic("taxiway.node.events.v1", "node", 3, "deployer", FOREVER, (INGEST_PROJECTION, SCHEDULER_QUEUE))
 ROLLOUT_COMMANDS = Topic("taxiway.rollout.commands.v1", "deployment id", 6, "ingest_api", FOREVER, (DEPLOYER_INTAKE,))
 ROLLOUT_EVENTS = Topic("taxiway.rollout.events.v1", "deployment id", 6, "deployer", FOREVER, (INGEST_PROJECTION,))
-USAGE_SAMPLES = Topic("taxiway.usage.samples.v1", "tenant id", 8, "outside", 90 * DAY_MS, (METERING_USAGE,))
+USAGE_SAMPLES = Topic("taxiway.usage.samples.v1", "tenant id", 8, "outside", 90 * DAY_MS, (METERING_USAGE,), OUTSIDE)
 QUOTA_EVENTS = Topic("taxiway.quota.events.v1", "tenant id", 3, "metering", FOREVER, (INGEST_PROJECTION,))
 TENANT_EVENTS = Topic(
     "taxiway.tenant.events.v1",
@@ -98,7 +106,14 @@ TOPICS: tuple[Topic, ...] = (
 def dead_letter_topics() -> tuple[Topic, ...]:
     """One dead-letter topic per topic and reading group: records set aside, bytes unchanged, 30 days."""
     return tuple(
-        Topic(dead_letter_name(topic.name, group), f"as {topic.name}", 1, group, 30 * DAY_MS)
+        Topic(
+            dead_letter_name(topic.name, group),
+            f"as {topic.name}",
+            1,
+            group,
+            30 * DAY_MS,
+            config={"max.message.bytes": str(DEAD_LETTER_BYTES)},
+        )
         for topic in TOPICS
         for group in topic.groups
     )

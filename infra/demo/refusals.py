@@ -16,7 +16,7 @@ from schemas.envelope import header_text
 from schemas.resources import Resources
 from schemas.signing import sign
 from schemas.topics import DEPLOYMENT_REQUESTS, INGEST_ADMISSION, Topic, dead_letter_topics
-from services.kit.messaging.redrive import DEAD_LETTER_PREFIX
+from services.kit.messaging.dead_letters import PREFIX
 from services.kit.messaging.replay import replay
 
 HUGE = 10**12
@@ -113,4 +113,4 @@ def dead_letters(bootstrap: str, topic: Topic, group: str) -> tuple[str, ...]:
     wanted = f"{topic.name}.dlq.{group}"
     topics = [found for found in dead_letter_topics() if found.name == wanted]
     headers = [replayed.record.headers for replayed in replay(bootstrap, topics)]
-    return tuple(sorted(header_text(found, f"{DEAD_LETTER_PREFIX}error_type") or "" for found in headers))
+    return tuple(sorted(header_text(found, f"{PREFIX}error_type") or "" for found in headers))

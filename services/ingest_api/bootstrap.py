@@ -27,12 +27,16 @@ from services.kit.ids import new_id
 from services.kit.kit import Kit
 from services.kit.messaging.lag import LagProbe
 from services.kit.persistence.database import Database
+from services.kit.persistence.pruning import Retention
 from services.kit.persistence.unit_of_work import UnitOfWork
 from services.kit.persistence.wakeup import Listener, notify
 from services.kit.quota.ledger import RedisQuota
 from services.kit.redis_breaker import RedisBreaker
 from services.kit.service import Component
 from services.kit.settings import PlatformSettings
+
+REPLIES = Retention("reply", "created_at", days=7)
+"""How long an Idempotency-Key is remembered."""
 
 
 async def run(
@@ -59,7 +63,7 @@ async def run(
     marks = RedisDuplicateMarks(redis_url, breaker=redis_breaker)
     try:
         components = _components(kit, settings, tenants, ledger, marks)
-        return await kit.run(*components, health_port=settings.health_port).run()
+        return await kit.run(*components, health_port=settings.health_port, retentions=[REPLIES]).run()
     finally:
         for part in (tenants, ledger, marks):
             await part.close()

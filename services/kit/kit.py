@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Sequence
 
 from schemas.topics import topics_of
 from services.kit.checkpoints import Reached, pass_by
@@ -16,7 +17,7 @@ from services.kit.messaging.producer import ProducerBridge
 from services.kit.observability import logging, tracing
 from services.kit.persistence.database import Database
 from services.kit.persistence.lease_loop import LeaseLoop, Tick
-from services.kit.persistence.pruning import Pruner
+from services.kit.persistence.pruning import INBOX, Pruner, Retention
 from services.kit.persistence.relay import Relay
 from services.kit.service import Component, Service
 from services.kit.settings import PlatformSettings
@@ -84,11 +85,14 @@ class Kit:
             reached=self.reached,
         )
 
-    def run(self, *components: Component, health_port: int) -> Service:
-        """The process: the relay first (it stops last), then `components`, and everything closed at the end."""
+    def run(self, *components: Component, health_port: int, retentions: Sequence[Retention] = ()) -> Service:
+        """The process: the relay first (it stops last), then `components`, and everything closed at the end.
+
+        `retentions` are those of the service's own tables.
+        """
         return Service(
             self.service,
-            [self.relay(), Pruner(self.database), *components],
+            [self.relay(), Pruner(self.database, [INBOX, *retentions]), *components],
             health_port=health_port,
             health_host=self.platform.health_host,
             close=[self.producer.close, self.database.close],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pybreaker
@@ -56,9 +57,15 @@ class Breaker:
 
     async def call(self, make: Callable[[], Awaitable[ResultT]]) -> ResultT:
         """What `make` makes, awaited; raises what it raises, and `TransientError` at once while the breaker is open."""
+        with self.watching():
+            return await make()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """The block is one call; raises what it raises, and `TransientError` at once while the breaker is open."""
         is_trial = self._admit()
         try:
-            result = await make()
+            yield
         except self._failures as error:
             self._report(error, is_trial=is_trial)
             raise
@@ -67,7 +74,6 @@ class Breaker:
             raise
         else:
             self._report(None, is_trial=is_trial)
-            return result
         finally:
             self._is_trying = self._is_trying and not is_trial
 

@@ -102,10 +102,13 @@ class ConsumerLoop:
             await self._tripped(error, stopping)
 
     async def _tripped(self, error: TripWireError, stopping: asyncio.Event) -> None:
-        """Consume no more, and say so until a person comes: a restart by itself would only set more aside."""
+        """Consume no more, and say so until a person comes: a restart by itself would only set more aside.
+
+        When the session has run out, another copy gets the partitions, and trips over them too.
+        """
         logger.error("{}: stopped by the trip-wire: {}", self.name, error)
         metrics.CONSUMER_TRIPPED.labels(self._group).set(1)
-        self._heartbeat.fail(str(error))
+        self._heartbeat.stop(str(error))
         await stopping.wait()
 
     # -- everything below runs in the polling thread, except _process_until_done ----------------------------------

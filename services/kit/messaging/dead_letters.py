@@ -6,19 +6,22 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
+from typing import Protocol
 
 from loguru import logger
 
 from schemas.envelope import Headers, format_time
 from schemas.topics import dead_letter_name
 from services.kit.clock import Clock
-from services.kit.errors import TaxiwayError
-from services.kit.messaging.producer import ProducerBridge
+from services.kit.errors import PermanentError, TaxiwayError
+from services.kit.messaging.producer import DeliveryReport, RecordHeaders
 from services.kit.messaging.record import Record
 from services.kit.observability import metrics
 
 PREFIX = "taxiway_dlq_"
 """Of the headers that a dead letter carries on top of the original ones."""
+DROPPED_HEADER = f"{PREFIX}dropped_bytes"
+"""Present on a dead letter whose content was too large to keep; its size in bytes."""
 
 HANDLER_VERSION = version("taxiway")
 
@@ -51,10 +54,10 @@ class TripWire:
         self._recent: deque[bool] = deque(maxlen=window)
         self._in_a_row = 0
 
-    def passed(self, count: int = 1) -> None:
-        """So many records were handled."""
+    def passed(self) -> None:
+        """A record was handled."""
         self._in_a_row = 0
-        self._recent.extend([False] * min(count, self._recent.maxlen or count))
+        self._recent.append(False)
 
     def check(self) -> None:
         """Call before a record is set aside; raises `TripWireError` when that would be one too many."""
@@ -64,27 +67,45 @@ class TripWire:
             raise TripWireError(f"{self._in_a_row} records in a row could not be handled")
         if len(self._recent) == window and bad > self._ratio * window:
             raise TripWireError(f"{bad} of the last {window} records could not be handled")
+
+    def set_aside(self) -> None:
+        """A record was set aside: its dead letter is delivered."""
         self._in_a_row += 1
         self._recent.append(True)
+
+
+class Sender(Protocol):
+    """Delivers records; `ProducerBridge` does."""
+
+    async def send(self, topic: str, key: bytes | None, value: bytes | None, headers: RecordHeaders) -> DeliveryReport:
+        """See `ProducerBridge.send`."""
 
 
 class DeadLetters:
     """Sets records aside for one consumer group."""
 
-    def __init__(self, producer: ProducerBridge, group: str, clock: Clock, trip_wire: TripWire | None = None) -> None:
+    def __init__(self, producer: Sender, group: str, clock: Clock, trip_wire: TripWire | None = None) -> None:
         self._producer = producer
         self._group = group
         self._clock = clock
         self.trip_wire = trip_wire or TripWire()
 
     async def set_aside(self, record: Record, defect: Defect) -> None:
-        """Write the dead letter and await its delivery; raises `TransientError` or `TripWireError`."""
+        """Write the dead letter and await its delivery; raises `TransientError` or `TripWireError`.
+
+        A record that is too large together with the reasons is kept without its content: those, and its place.
+        """
         if defect.is_our_fault:
             self.trip_wire.check()
-        headers: Headers = [(name, value) for name, value in record.headers if value is not None]
-        headers += self._headers(record, defect)
-        topic = dead_letter_name(record.topic, self._group)
-        await self._producer.send(topic, record.key or b"", record.value or b"", headers)
+        topic, reasons = dead_letter_name(record.topic, self._group), self._headers(record, defect)
+        try:
+            await self._producer.send(topic, record.key, record.value, [*record.headers, *reasons])
+        except PermanentError as error:
+            logger.error("{}: set aside without its content: {}", record.position, error)
+            size = str(len(record.value or b"")).encode()
+            await self._producer.send(topic, None, None, [*reasons, (DROPPED_HEADER, size)])
+        if defect.is_our_fault:
+            self.trip_wire.set_aside()
         metrics.DEAD_LETTERS.labels(record.topic, self._group, defect.error_type).inc()
         logger.warning(
             "set aside {}/{}/{}: {}: {}",

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from loguru import logger
 
 from schemas.base import EventData
-from schemas.envelope import Attributes, Event, decode, header_text, read_attributes
+from schemas.envelope import Attributes, Event, event_of, header_text, read_attributes
 from schemas.errors import ContractError, UnknownEventTypeError
 from services.kit.checkpoints import Checkpoint, Reached, pass_by
 from services.kit.clock import Clock
@@ -45,21 +45,35 @@ class UnitsOfWork(Protocol):
 
 
 class Arrival:
-    """A record that was read as an event, and the identity it is claimed under."""
+    """A record as it was read: to be handled, to be set aside, or of no interest to this group."""
 
-    __slots__ = ("event", "identity", "record", "redriven")
+    __slots__ = ("defect", "event", "identity", "place", "record", "redriven", "sequence")
 
-    def __init__(self, record: Record, event: Event[Any], namespace: str | None) -> None:
+    def __init__(self, record: Record) -> None:
         self.record = record
-        self.event = event
+        self.event: Event[Any] | None = None
+        """What is to be handled."""
+        self.identity: inbox.Identity = ("", "")
+        """Source and id under which it is claimed."""
+        self.place: inbox.TopicKey = (record.topic, "")
+        """Topic and key, within which sequences count."""
+        self.sequence: int | None = None
+        self.redriven = False
+        self.defect: Defect | None = None
+        """Why it is to be set aside."""
+
+    def names(self, event: Event[Any], namespace: str | None) -> None:
+        """It is an event; one from outside counts within its sender's namespace, and its sequence says nothing."""
         source = event.source if namespace is None else f"{namespace} {event.source}"
         self.identity = (source, event.id)
-        self.redriven = header_text(record.headers, REDRIVEN_HEADER) is not None
+        self.redriven = header_text(self.record.headers, REDRIVEN_HEADER) is not None
+        if namespace is None:
+            self.stands(event.key, event.sequence)
 
-    @property
-    def place(self) -> inbox.TopicKey:
-        """Topic and key, within which sequences count."""
-        return self.record.topic, self.event.key
+    def stands(self, key: str, sequence: int | None) -> None:
+        """Where it stands among the records of its key."""
+        self.place = (self.record.topic, key)
+        self.sequence = sequence
 
 
 class Dispatcher:
@@ -83,27 +97,16 @@ class Dispatcher:
         self._clock = clock
         self._authenticate = authenticate
         self._reached = reached
+        self._aside: set[tuple[str, int, int]] = set()
+        """Places of the batch in hand that are among the dead letters already."""
 
     async def process(self, records: Sequence[Record]) -> None:
         """Handle a batch to its end. Raises `TransientError` to be called again, `TripWireError` to be stopped.
 
-        What cannot be read is set aside last: while the database is away the batch is tried again and again, and each
-        time would leave another copy among the dead letters.
+        What cannot be read is set aside after the effects: while the database is away the batch is tried again and
+        again, and should leave nothing behind.
         """
-        arrivals: list[Arrival] = []
-        defects: list[tuple[Record, Defect]] = []
-        for record in records:
-            found = await self._read(record)
-            if isinstance(found, Arrival):
-                arrivals.append(found)
-            elif found is not None:
-                defects.append((record, found))
-        await self._handle_all(arrivals)
-        for record, defect in defects:
-            await self._dead_letters.set_aside(record, defect)
-
-    async def _handle_all(self, arrivals: Sequence[Arrival]) -> None:
-        """In one transaction; when that fails for good, one by one."""
+        arrivals = [await self._read(record) for record in records]
         try:
             await self._handle(arrivals)
         except TransientError:
@@ -112,75 +115,113 @@ class Dispatcher:
             logger.warning("{}: batch of {} redone one by one: {!r}", self._group, len(arrivals), error)
             for arrival in arrivals:
                 await self._handle_alone(arrival)
+                await self._settle(arrival)
         else:
-            self._dead_letters.trip_wire.passed(len(arrivals))
+            for arrival in arrivals:
+                await self._settle(arrival)
+        self._aside.clear()
 
-    async def _read(self, record: Record) -> Arrival | Defect | None:
-        """The record as an event, or what is wrong with it; None when there is nothing to do."""
+    async def _settle(self, arrival: Arrival) -> None:
+        """Set aside what could not be handled: once, though the batch may be tried again; then its key goes on."""
+        if arrival.defect is None:
+            self._dead_letters.trip_wire.passed()
+            return
+        place = (arrival.record.topic, arrival.record.partition, arrival.record.offset)
+        if place not in self._aside:
+            await self._dead_letters.set_aside(arrival.record, arrival.defect)
+            self._aside.add(place)
+        if arrival.event is not None:  # its handler failed, and took its place in the sequence back with it
+            arrival.event = None
+            await self._handle([arrival])
+
+    async def _read(self, record: Record) -> Arrival:
+        """The record as an event, or what is wrong with it; strangers' records break parsers in ways nobody expects."""
+        arrival = Arrival(record)
         try:
-            namespace = None
-            if self._authenticate is not None:
-                namespace = await self._authenticate(record, read_attributes(record.headers))
-            event = decode(record.headers, record.value, lenient=namespace is None, position=record.position)
+            await self._understand(arrival)
+        except TransientError:
+            raise
         except UnknownEventTypeError as error:
-            if self._authenticate is None:  # an old reader meets a new type: skip, do not fill the dead letters
-                metrics.HANDLED.labels(self._group, "unknown", "unknown").inc()
-                return None
-            return self._defect(error)
+            # An old reader meets a new type: skip, do not fill the dead letters. A stranger is told.
+            arrival.defect = None if self._authenticate is None else self._defect(error.code, error.message)
+            metrics.HANDLED.labels(self._group, "unknown", "unknown").inc()
         except ContractError as error:
-            return self._defect(error)
-        if type(event.data) not in self._handlers:
-            if self._authenticate is not None:
-                return self._defect(UnknownEventTypeError(event.type))
-            metrics.HANDLED.labels(self._group, event.type, "unknown").inc()
-            return None
-        return Arrival(record, event, namespace)
+            arrival.defect = self._defect(error.code, error.message)
+        except Exception as error:
+            logger.opt(exception=error).error("{}: {} cannot be read", self._group, record.position)
+            arrival.defect = self._defect("unreadable", f"{type(error).__name__}: {error}")
+        return arrival
 
-    def _defect(self, error: ContractError) -> Defect:
+    async def _understand(self, arrival: Arrival) -> None:
+        record = arrival.record
+        attributes = read_attributes(record.headers)
+        namespace = None
+        if self._authenticate is None:
+            arrival.stands((record.key or b"").decode(errors="replace"), attributes.sequence)
+        else:
+            namespace = await self._authenticate(record, attributes)
+        event = event_of(attributes, record.value, lenient=namespace is None, position=record.position)
+        if type(event.data) not in self._handlers:
+            raise UnknownEventTypeError(event.type)
+        arrival.names(event, namespace)
+        arrival.event = event
+
+    def _defect(self, code: str, message: str) -> Defect:
         """An outside sender's record counts for nothing in the trip-wire: a tenant could stop the consumer with it."""
-        return Defect(error.code, error.message, 1, self._clock.now(), is_our_fault=self._authenticate is None)
+        return Defect(code, message, 1, self._clock.now(), is_our_fault=self._authenticate is None)
 
     async def _handle(self, arrivals: Sequence[Arrival]) -> None:
         """All in one transaction."""
-        if not arrivals:
+        if all(arrival.event is None and arrival.sequence is None for arrival in arrivals):
             return
         async with self._database.unit_of_work() as work:
             self._reached(Checkpoint.BEFORE_CLAIM)
             fresh = await self._claim(work, arrivals)
             self._reached(Checkpoint.AFTER_CLAIM)
-            for arrival in fresh:
-                await self._call(arrival.event, work)
+            for event in fresh:
+                await self._call(event, work)
 
-    async def _claim(self, work: UnitOfWork, arrivals: Sequence[Arrival]) -> list[Arrival]:
-        """The arrivals that were not handled before, in order; duplicates and passed sequences are counted."""
+    async def _claim(self, work: UnitOfWork, arrivals: Sequence[Arrival]) -> list[Event[Any]]:
+        """The events that were not handled before, in order; duplicates and passed sequences are counted.
+
+        Records that are not handled count in the sequence of their key all the same.
+        """
         driver = await work.driver()
-        unclaimed = await inbox.claim(driver, self._group, [arrival.identity for arrival in arrivals])
-        numbered = {arrival.place for arrival in arrivals if arrival.event.sequence is not None}
+        identities = [arrival.identity for arrival in arrivals if arrival.event is not None]
+        unclaimed = await inbox.claim(driver, self._group, identities) if identities else set()
+        numbered = {arrival.place for arrival in arrivals if arrival.sequence is not None}
         reached = await inbox.positions(driver, self._group, numbered) if numbered else {}
         before = dict(reached)
-        fresh = [arrival for arrival in arrivals if self._is_fresh(arrival, unclaimed, reached)]
+        fresh = [
+            arrival.event
+            for arrival in arrivals
+            if self._is_in_order(arrival, unclaimed, reached) and arrival.event is not None
+        ]
         if reached != before:
             await inbox.advance(driver, self._group, reached)
         return fresh
 
-    def _is_fresh(self, arrival: Arrival, unclaimed: set[inbox.Identity], reached: dict[inbox.TopicKey, int]) -> bool:
-        event = arrival.event
-        if arrival.identity not in unclaimed:
-            metrics.HANDLED.labels(self._group, event.type, "duplicate").inc()
-            return False
-        unclaimed.discard(arrival.identity)
-        if event.sequence is None or arrival.redriven:
+    def _is_in_order(
+        self, arrival: Arrival, unclaimed: set[inbox.Identity], reached: dict[inbox.TopicKey, int]
+    ) -> bool:
+        """Whether it is new; notes how far its key has come."""
+        if arrival.event is not None:
+            if arrival.identity not in unclaimed:
+                metrics.HANDLED.labels(self._group, arrival.event.type, "duplicate").inc()
+                return False
+            unclaimed.discard(arrival.identity)
+        if arrival.sequence is None or arrival.redriven:
             return True
         last = reached.get(arrival.place)
-        if last is not None and event.sequence <= last:
-            metrics.HANDLED.labels(self._group, event.type, "passed").inc()
+        if last is not None and arrival.sequence <= last:
+            metrics.HANDLED.labels(self._group, arrival.event.type if arrival.event else "unknown", "passed").inc()
             return False
-        if last is not None and event.sequence > last + 1:
+        if last is not None and arrival.sequence > last + 1:
             metrics.SEQUENCE_GAPS.labels(self._group).inc()
             logger.error(
-                "{}: {} jumps from {} to {}: events are missing", self._group, arrival.place, last, event.sequence
+                "{}: {} jumps from {} to {}: events are missing", self._group, arrival.place, last, arrival.sequence
             )
-        reached[arrival.place] = event.sequence
+        reached[arrival.place] = arrival.sequence
         return True
 
     async def _call(self, event: Event[Any], work: UnitOfWork) -> None:
@@ -194,7 +235,7 @@ class Dispatcher:
         metrics.HANDLED.labels(self._group, event.type, "handled").inc()
 
     async def _handle_alone(self, arrival: Arrival) -> None:
-        """One message, one transaction; set aside when it keeps failing."""
+        """One message, one transaction; to be set aside when it keeps failing."""
         first_failed_at = None
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -205,11 +246,10 @@ class Dispatcher:
                 first_failed_at = first_failed_at or self._clock.now()
                 if attempt < ATTEMPTS and not isinstance(error, PermanentError):
                     continue
-                logger.opt(exception=error).error("{}: {} cannot be handled", self._group, arrival.event.type)
-                defect = Defect(type(error).__name__, str(error), attempt, first_failed_at)
-                await self._dead_letters.set_aside(arrival.record, defect)
-            else:
-                self._dead_letters.trip_wire.passed()
+                logger.opt(exception=error).error("{}: {} cannot be handled", self._group, arrival.record.position)
+                arrival.defect = Defect(
+                    type(error).__name__, str(error), attempt, first_failed_at, is_our_fault=self._authenticate is None
+                )
             return
 
 

@@ -10,12 +10,13 @@ import asyncio
 import logging
 import threading
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from schemas.envelope import Headers
+from schemas.topics import DEAD_LETTER_BYTES
 from services.kit.errors import PermanentError, TransientError
 from services.kit.observability import metrics
 from services.kit.resilience import Breaker
@@ -25,6 +26,9 @@ MAX_IN_FLIGHT = 10_000
 
 CLIENT_LOG = logging.getLogger("librdkafka")
 """Where the clients' own log goes, instead of to stderr as it is."""
+RecordHeaders = Sequence[tuple[str, bytes | None]]
+MAX_BYTES = DEAD_LETTER_BYTES
+"""Of a message. The broker's limit of each topic decides; this one lies above them all."""
 TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_MSG_SIZE)
 
 
@@ -48,6 +52,7 @@ def producer_settings(bootstrap: str, client_id: str, delivery_timeout_seconds: 
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "linger.ms": 1,
+        "message.max.bytes": MAX_BYTES,
         "delivery.timeout.ms": int(delivery_timeout_seconds * 1000),
         "reconnect.backoff.max.ms": 1000,
         "log_level": 3,
@@ -77,7 +82,7 @@ class ProducerBridge:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="producer-poll", daemon=True)
 
-    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> DeliveryReport:
+    async def send(self, topic: str, key: bytes | None, value: bytes | None, headers: RecordHeaders) -> DeliveryReport:
         """Deliver one message to all in-sync replicas.
 
         Raises `TransientError` when the broker did not confirm it in time (it may have arrived all the same), or at
@@ -85,7 +90,7 @@ class ProducerBridge:
         """
         return await self._breaker.call(lambda: self._send(topic, key, value, headers))
 
-    async def _send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> DeliveryReport:
+    async def _send(self, topic: str, key: bytes | None, value: bytes | None, headers: RecordHeaders) -> DeliveryReport:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self._thread.start()
@@ -99,14 +104,19 @@ class ProducerBridge:
         return await future
 
     async def _hand_over(
-        self, topic: str, key: bytes, value: bytes, headers: Headers, future: asyncio.Future[DeliveryReport]
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: RecordHeaders,
+        future: asyncio.Future[DeliveryReport],
     ) -> None:
         def on_delivery(error: KafkaError | None, message: Any) -> None:
             self._reported(future, error, message)
 
         while True:
             try:
-                self._producer.produce(topic, value, key, headers=headers, on_delivery=on_delivery)  # type: ignore[arg-type]
+                self._producer.produce(topic, value, key, headers=list(headers), on_delivery=on_delivery)
             except BufferError:
                 await asyncio.sleep(0.01)
             except KafkaException as error:

@@ -14,17 +14,18 @@ import sys
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from loguru import logger
 
-from schemas.envelope import Headers, header_text
+from schemas.envelope import header_text
 from schemas.topics import dead_letter_name
 from services.kit.errors import TransientError
-from services.kit.messaging.producer import ProducerBridge
+from services.kit.messaging.dead_letters import DROPPED_HEADER, PREFIX
+from services.kit.messaging.producer import ProducerBridge, RecordHeaders
 from services.kit.messaging.record import record_of
 from services.kit.settings import KafkaSettings, load
 
 REDRIVEN_HEADER = "taxiway_redriven"
 """Present on a redriven record; its sequence, long passed, is not held against it."""
-DEAD_LETTER_PREFIX = "taxiway_dlq_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,14 @@ async def _drain(
         if message is None or message.error():
             break
         record = record_of(message)
-        target = header_text(record.headers, f"{DEAD_LETTER_PREFIX}original_topic") or ""
+        if header_text(record.headers, DROPPED_HEADER) is not None:
+            logger.warning("{}/{}: was set aside without its content, and cannot go back", source, record.offset)
+            place.offset = record.offset + 1
+            continue
+        target = header_text(record.headers, f"{PREFIX}original_topic") or ""
         if not dry_run:
             back = original_headers(record.headers) + said_by(actor, reason)
-            await producer.send(target, record.key or b"", record.value or b"", back)
+            await producer.send(target, record.key, record.value, back)
         place.offset = record.offset + 1
         if not dry_run:
             await asyncio.to_thread(consumer.commit, offsets=[place], asynchronous=False)
@@ -90,19 +95,19 @@ async def _drain(
             Redriven(
                 record.offset,
                 target,
-                header_text(record.headers, f"{DEAD_LETTER_PREFIX}error_type") or "",
-                header_text(record.headers, f"{DEAD_LETTER_PREFIX}error_message") or "",
+                header_text(record.headers, f"{PREFIX}error_type") or "",
+                header_text(record.headers, f"{PREFIX}error_message") or "",
             )
         )
     return done
 
 
-def original_headers(headers: list[tuple[str, bytes | None]]) -> Headers:
+def original_headers(headers: RecordHeaders) -> list[tuple[str, bytes | None]]:
     """The headers that the record had before it was set aside."""
-    return [(name, value or b"") for name, value in headers if not name.startswith(DEAD_LETTER_PREFIX)]
+    return [(name, value) for name, value in headers if not name.startswith(PREFIX)]
 
 
-def said_by(actor: str, reason: str) -> Headers:
+def said_by(actor: str, reason: str) -> list[tuple[str, bytes | None]]:
     """Who sent the record back, and why."""
     return [
         (REDRIVEN_HEADER, b"1"),

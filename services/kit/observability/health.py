@@ -1,9 +1,10 @@
 """`/metrics`, `/healthz` and `/readyz` on a port of their own.
 
 `/healthz` answers for the loops, not for the process: each beats, and one that has not for too long is named. It fails
-for what a restart may mend. `/readyz` says whether the process takes work, between its start and SIGTERM. It does not
-ask for what all copies need: were Postgres away, all would be not ready at once, and a caller would find nobody instead
-of a 503 that says when to come back. `taxiway_breaker_open` tells what is away.
+for what a restart may mend. A loop that stopped for a person to look is named too, but does not fail it: a restart
+would only repeat what stopped it. `/readyz` says whether the process takes work, between its start and SIGTERM. It does
+not ask for what all copies need: were Postgres away, all would be not ready at once, and a caller would find nobody
+instead of a 503 that says when to come back. `taxiway_breaker_open` tells what is away.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Heartbeat:
         self.name = name
         self._stale_seconds = stale_seconds
         self._monotonic = monotonic
-        self._failure: str | None = None
+        self._stopped: str | None = None
         self._last = monotonic()
         _heartbeats[name] = self
 
@@ -39,9 +40,9 @@ class Heartbeat:
         """The loop is alive."""
         self._last = self._monotonic()
 
-    def fail(self, reason: str) -> None:
+    def stop(self, reason: str) -> None:
         """The loop has stopped for good, and a person must look."""
-        self._failure = reason
+        self._stopped = reason
 
     def end(self) -> None:
         """The loop was stopped on purpose."""
@@ -50,15 +51,24 @@ class Heartbeat:
 
     def complaint(self) -> str | None:
         """What is wrong with the loop; None when nothing is."""
-        if self._failure:
-            return f"{self.name}: {self._failure}"
         silent = self._monotonic() - self._last
-        return f"{self.name}: no heartbeat for {silent:.0f} s" if silent > self._stale_seconds else None
+        is_missed = self._stopped is None and silent > self._stale_seconds
+        return f"{self.name}: no heartbeat for {silent:.0f} s" if is_missed else None
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the loop has stopped; None while it runs."""
+        return None if self._stopped is None else f"{self.name}: {self._stopped}"
 
 
 def complaints() -> list[str]:
     """What is wrong with any loop of this process."""
     return [text for beat in list(_heartbeats.values()) if (text := beat.complaint())]
+
+
+def stopped() -> list[str]:
+    """Which loops of this process have stopped until a person looks, and why."""
+    return [text for beat in list(_heartbeats.values()) if (text := beat.stopped)]
 
 
 class HealthServer:
@@ -95,7 +105,8 @@ class HealthServer:
 
     async def _healthz(self, _: web.Request) -> web.Response:
         wrong = complaints()
-        return web.json_response({"ok": not wrong, "complaints": wrong}, status=503 if wrong else 200)
+        body = {"ok": not wrong, "complaints": wrong, "stopped": stopped()}
+        return web.json_response(body, status=503 if wrong else 200)
 
     async def _readyz(self, _: web.Request) -> web.Response:
         return web.json_response({"ready": self.ready}, status=200 if self.ready else 503)

@@ -90,6 +90,8 @@ LEASES_TAKEN_OVER = Counter("taxiway_lease_takeovers_total", "Times this process
 """Its first start counts."""
 LEASES_LOST = Counter("taxiway_lease_lost_total", "Times the lease was found to be another's", ["lease"])
 """A holder that was too slow, or cut off from its database."""
+LEASES_FAILED = Counter("taxiway_lease_failures_total", "Times the work under the lease failed unexpectedly", ["lease"])
+"""Must stay 0; the log says what failed. The lease is given back, and tried again."""
 PRODUCER_IN_FLIGHT = Gauge("taxiway_producer_in_flight", "Messages sent and not confirmed", ["client"])
 """At its limit, senders wait."""
 PRODUCER_SECONDS = Histogram(

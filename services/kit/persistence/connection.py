@@ -11,8 +11,18 @@ from asyncpg import exceptions as pg
 from services.kit.errors import TransientError
 
 CONNECT_SECONDS = 5.0
-STATEMENT_SECONDS = 30.0
-"""After which a statement is given up: a database that hangs must not hold its callers for ever."""
+STATEMENT_SECONDS = 10.0
+"""After which a statement is given up: a database that hangs must not hold its callers for ever. One that is known to
+take longer names its own `timeout`."""
+SESSION = {
+    "idle_in_transaction_session_timeout": "4s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+"""Settings of each session: the server soon takes back the locks of a process that froze in the middle of a
+transaction, or whose machine is gone. A lease's holder must be replaced within ten seconds of either."""
 
 DRIVER_ERRORS = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OSError)
 """All that asyncpg raises. An internal client error is how it says that a connection broke in the middle of a call."""
@@ -22,7 +32,9 @@ DRIVER_ERRORS = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OS
 async def own_connection(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection for the length of the block; raises `TransientError` when it cannot be had or is lost."""
     try:
-        connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, command_timeout=STATEMENT_SECONDS)
+        connection = await asyncpg.connect(
+            dsn, timeout=CONNECT_SECONDS, command_timeout=STATEMENT_SECONDS, server_settings=SESSION
+        )
         try:
             yield connection
         except BaseException:

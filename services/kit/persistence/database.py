@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from asyncpg import exceptions as pg
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from services.kit.checkpoints import Reached, pass_by
 from services.kit.clock import Clock, SystemClock
 from services.kit.errors import TransientError
-from services.kit.persistence.connection import CONNECT_SECONDS, DRIVER_ERRORS, STATEMENT_SECONDS
+from services.kit.persistence.connection import CONNECT_SECONDS, DRIVER_ERRORS, SESSION, STATEMENT_SECONDS
 from services.kit.persistence.unit_of_work import UnitOfWork
 from services.kit.resilience import Breaker
 
 TRANSIENT_CLASSES = ("08", "40", "53", "57")
 """SQLSTATE classes that may pass: connection, transaction rollback (deadlock), resources, operator intervention."""
 
-AWAY = (DBAPIError, *DRIVER_ERRORS)
-"""What fails when a connection is made to a database that is away; a pool that is used up is not among it."""
+AWAY_CLASSES = ("08", "57P")
+"""Those that say the server, and not this transaction, is the matter."""
+IDLE_IN_TRANSACTION = "25P03"
+
+
+class DatabaseAwayError(TransientError):
+    """The database cannot be reached, hangs, or closed the connection."""
 
 
 def schema_of(dsn: str) -> str:
@@ -54,8 +59,8 @@ class Database:
         self._clock = clock or SystemClock()
         self._reached = reached
         self._engine = _engine(dsn, source, pool_size)
-        self.breaker = breaker or Breaker("postgres", failures=AWAY)
-        """Opens when connections fail; to be shared by all databases of a process on one server."""
+        self.breaker = breaker or Breaker("postgres", failures=(DatabaseAwayError,))
+        """Opens when the server is away; to be shared by all databases of a process on one server."""
 
     @asynccontextmanager
     async def unit_of_work(self, tenant_id: UUID | None = None) -> AsyncIterator[UnitOfWork]:
@@ -64,19 +69,19 @@ class Database:
         With `tenant_id` it speaks for that tenant alone. Raises `TransientError` when the database is away or gave up
         the transaction; everything else passes through.
         """
-        try:
-            async with AsyncExitStack() as stack:
-                connection = await self.breaker.call(lambda: stack.enter_async_context(self._engine.begin()))
-                work = UnitOfWork(connection, self.source, self.schema, self._clock, self._reached)
-                if tenant_id is not None:
-                    await work.act_for(tenant_id)
-                yield work
-                await work.flush()
-            work.committed()
-        except (*AWAY, PoolTimeoutError) as error:
-            if is_transient(error):
-                raise TransientError(f"database: {type(error).__name__}: {first_line(error)}") from error
-            raise
+        with self.breaker.watching():
+            try:
+                async with self._engine.begin() as connection:
+                    work = UnitOfWork(connection, self.source, self.schema, self._clock, self._reached)
+                    if tenant_id is not None:
+                        await work.act_for(tenant_id)
+                    yield work
+                    await work.flush()
+            except (DBAPIError, PoolTimeoutError, *DRIVER_ERRORS) as error:
+                if (transient := transient_of(error)) is None:
+                    raise
+                raise transient from error
+        work.committed()
 
     async def close(self) -> None:
         """Close the pool."""
@@ -92,21 +97,34 @@ def _engine(dsn: str, source: str, pool_size: int) -> AsyncEngine:
         connect_args={
             "timeout": CONNECT_SECONDS,
             "command_timeout": STATEMENT_SECONDS,
-            "server_settings": {"application_name": source.strip("/")},
+            "server_settings": {"application_name": source.strip("/"), **SESSION},
         },
     )
 
 
-def is_transient(error: BaseException) -> bool:
-    """Whether the same statement may succeed later: the database is away, overloaded, or broke a deadlock."""
-    if isinstance(error, DBAPIError):
-        if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
-            return True
-        state = getattr(error.orig, "sqlstate", None)
-        return state is not None and state.startswith(TRANSIENT_CLASSES)
-    if isinstance(error, pg.PostgresError):
-        return (error.sqlstate or "").startswith(TRANSIENT_CLASSES)
-    return isinstance(error, PoolTimeoutError | OSError | pg.InterfaceError | pg.InternalClientError)
+def transient_of(error: Exception) -> TransientError | None:
+    """What to raise when the same transaction may succeed later; None when it never will."""
+    text = f"database: {type(error).__name__}: {first_line(error)}"
+    if is_away(error):
+        return DatabaseAwayError(text)
+    state = sqlstate_of(error)
+    if isinstance(error, PoolTimeoutError) or state.startswith(TRANSIENT_CLASSES) or state == IDLE_IN_TRANSACTION:
+        return TransientError(text)
+    return None
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the server is away, as against a transaction that it gave up, or a pool that is used up."""
+    if isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error, InterfaceError)):
+        return True
+    if isinstance(error, OSError | pg.InterfaceError | pg.InternalClientError):
+        return True
+    return sqlstate_of(error).startswith(AWAY_CLASSES)
+
+
+def sqlstate_of(error: BaseException) -> str:
+    """The server's code; empty when it said nothing."""
+    return str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
 
 
 def first_line(error: BaseException) -> str:

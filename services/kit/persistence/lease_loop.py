@@ -10,7 +10,7 @@ from loguru import logger
 from services.kit.checkpoints import Checkpoint, Reached, pass_by
 from services.kit.errors import LeaseLostError, TransientError
 from services.kit.observability import metrics
-from services.kit.observability.health import Heartbeat
+from services.kit.observability.health import STALE_SECONDS, Heartbeat
 from services.kit.persistence.database import Database
 from services.kit.persistence.leases import Lease, acquire, release, renew
 
@@ -46,7 +46,7 @@ class LeaseLoop:
         self._wake = wake or asyncio.Event()
         self._took_over = took_over
         self._reached = reached
-        self._heartbeat = heartbeat or Heartbeat(self.name)
+        self._heartbeat = heartbeat or Heartbeat(self.name, max(STALE_SECONDS, 3 * interval))
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Compete for the lease until `stopping`; what goes wrong while holding it costs the lease, not the process."""
@@ -64,6 +64,10 @@ class LeaseLoop:
                     if isinstance(error, LeaseLostError):
                         metrics.LEASES_LOST.labels(self._lease_name).inc()
                     logger.warning("{}: {}; competing for it again", self.name, error)
+                    await _wait(stopping, RETRY_SECONDS)
+                except Exception as error:  # another copy, another release or a person may do better: give it back
+                    logger.opt(exception=error).error("{}: failed; competing for it again", self.name)
+                    metrics.LEASES_FAILED.labels(self._lease_name).inc()
                     await _wait(stopping, RETRY_SECONDS)
         finally:
             stopper.cancel()

@@ -114,6 +114,7 @@ class Relay:
 
     async def _deliver(self, connection: asyncpg.Connection, shard: int) -> bool:
         """One batch of one shard; returns whether there may be more at once."""
+        self._heartbeat.beat()
         now = time.monotonic()
         self._blocked = {key: until for key, until in self._blocked.items() if until > now}
         topics, keys = [topic for topic, _ in self._blocked], [key for _, key in self._blocked]

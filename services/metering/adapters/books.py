@@ -10,6 +10,9 @@ from services.kit.persistence.database import Database
 from services.metering.adapters.accounts import COLUMNS, key_of
 from services.metering.domain.model import Total, TotalKey
 
+SECONDS = 300.0
+"""These read everything, and may take long."""
+
 ALL = f"SELECT {COLUMNS}, total, hi FROM usage_total"  # noqa: S608
 
 DRIFT = """
@@ -39,11 +42,11 @@ class PostgresBooks:
     async def all_totals(self) -> Sequence[tuple[TotalKey, Total]]:
         """See `Books.all_totals`."""
         async with self._database.unit_of_work() as work:
-            rows = await (await work.driver()).fetch(ALL)
+            rows = await (await work.driver()).fetch(ALL, timeout=SECONDS)
         return [(key_of(row), Total(int(row["total"]), row["hi"])) for row in rows]
 
     async def drift(self, since: date) -> Mapping[str, int]:
         """See `Books.drift`. Differences of either sign add up, so that they cannot cancel out."""
         async with self._database.unit_of_work() as work:
-            rows = await (await work.driver()).fetch(DRIFT, since)
+            rows = await (await work.driver()).fetch(DRIFT, since, timeout=SECONDS)
         return {meter.value: 0 for meter in Meter} | {row["meter"]: int(row["drift"]) for row in rows}

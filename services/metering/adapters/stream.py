@@ -19,6 +19,7 @@ from loguru import logger
 
 from schemas.topics import METERING_USAGE, USAGE_SAMPLES, Topic
 from services.kit.errors import TransientError
+from services.kit.messaging.dead_letters import TripWireError
 from services.kit.messaging.record import Record
 from services.kit.observability import metrics
 from services.kit.observability.health import Heartbeat
@@ -98,9 +99,12 @@ class UsageStream:
             await self._app.stop()
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
-            self._heartbeat.end()
         failure = self._failure or self._app.crash_reason
-        if failure is not None:
+        if isinstance(failure, TripWireError):
+            self._heartbeat.stop(str(failure))
+            await stopping.wait()
+        self._heartbeat.end()
+        if failure is not None and not isinstance(failure, TripWireError):
             raise failure
 
     async def _see_topics(self, stopping: asyncio.Event) -> None:

@@ -14,7 +14,7 @@ from loguru import logger
 
 from schemas.errors import ContractError
 from services.kit.clock import Clock
-from services.kit.errors import PermanentError, TransientError
+from services.kit.errors import TransientError
 from services.kit.messaging.dead_letters import Defect
 from services.kit.messaging.origin import Origin
 from services.kit.messaging.record import Record
@@ -104,11 +104,7 @@ class UsageCounter:
 
     async def _set_aside(self, record: Record, code: str, message: str) -> None:
         defect = Defect(code, message, 1, self._clock.now(), is_our_fault=False)
-        try:
-            await self._dead_letters.set_aside(record, defect)
-        except PermanentError as error:  # with the reasons it no longer fits into a record: keep those, and its place
-            logger.error("usage {}: set aside without its content: {}", record.position, error)
-            await self._dead_letters.set_aside(record._replace(value=None, headers=[]), defect)
+        await self._dead_letters.set_aside(record, defect)
 
     async def _keep(self, report: Report) -> None:
         async with self._accounts.open() as account:

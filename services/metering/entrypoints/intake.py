@@ -18,7 +18,6 @@ from services.metering.domain.model import Producer, Report
 from services.metering.ports import Producers
 
 LOOK_AGAIN_SECONDS = 0.2
-MAX_KEY_ID = 128
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -56,8 +55,6 @@ class Intake:
         may not be read yet): so strangers' keys delay the stream by that time once, not once each.
         """
         key_id = key_id_of(record.headers)
-        if len(key_id) > MAX_KEY_ID or not key_id.isprintable():
-            raise SignatureError("the key id is not one that can be registered", SIGNATURE_HEADER)
         while (producer := await self._producers.find(key_id)) is None:
             if not self._may_be_on_the_way(record.appended_at):
                 raise SignatureError(f"key {key_id!r} is not registered, or is revoked", SIGNATURE_HEADER)

@@ -210,6 +210,7 @@ class InMemoryDeadLetters:
             raise self.failures.pop(0)
         if defect.is_our_fault:
             self.trip_wire.check()
+            self.trip_wire.set_aside()
         self.letters.append((record, defect))
 
     @property

@@ -22,8 +22,9 @@ async def test_claims_older_than_the_retention_are_deleted(probe: Probe, monkeyp
     database = Database(probe.dsn, "/test/pruning")
     async with database.unit_of_work() as work:
         await work.connection.execute(FILL)
-    assert await pruning.prune(database, days=45) == 55
-    assert await pruning.prune(database, days=45) == 0
+    assert pruning.INBOX.days == 45
+    assert await pruning.prune(database, pruning.INBOX) == 55
+    assert await pruning.prune(database, pruning.INBOX) == 0
     async with database.unit_of_work() as work:
         left = (await work.connection.execute(text("SELECT count(*), max(id::int) FROM inbox"))).one()
     assert tuple(left) == (45, 44)

@@ -6,7 +6,7 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.statistics import Comparison, Latencies, Rates, median, percentile, shares
@@ -14,6 +14,7 @@ from bench.statistics import Comparison, Latencies, Rates, median, percentile, s
 samples = st.lists(st.floats(min_value=0.001, max_value=1e6), min_size=1, max_size=200)
 
 
+@settings(deadline=None)  # the first example may wait for numpy
 @given(samples, st.floats(min_value=0, max_value=100))
 def test_a_percentile_is_numpys(values: list[float], percent: float) -> None:
     assert percentile(values, percent) == pytest.approx(float(np.percentile(values, percent)))

@@ -62,7 +62,7 @@ async def test_a_loop_that_beats_is_well(client: Client, heart: Heartbeat, held:
     heart.beat()
     held.now += 9
     answer = await client.get("/healthz")
-    assert (answer.status, await answer.json()) == (200, {"ok": True, "complaints": []})
+    assert (answer.status, await answer.json()) == (200, {"ok": True, "complaints": [], "stopped": []})
 
 
 async def test_a_silent_loop_is_named(client: Client, heart: Heartbeat, held: Held) -> None:
@@ -74,11 +74,14 @@ async def test_a_silent_loop_is_named(client: Client, heart: Heartbeat, held: He
     assert (await client.get("/healthz")).status == 200
 
 
-async def test_a_loop_that_failed_stays_named_though_it_beats(client: Client, heart: Heartbeat) -> None:
-    heart.fail("too much is invalid")
-    heart.beat()
+async def test_a_loop_that_waits_for_a_person_is_named_but_wants_no_restart(
+    client: Client, heart: Heartbeat, held: Held
+) -> None:
+    heart.stop("too much is invalid")
+    held.now += 11
     answer = await client.get("/healthz")
-    assert (answer.status, (await answer.json())["complaints"]) == (503, ["relay: too much is invalid"])
+    assert answer.status == 200
+    assert (await answer.json())["stopped"] == ["relay: too much is invalid"]
 
 
 async def test_a_loop_that_ended_on_purpose_is_not_missed(client: Client, heart: Heartbeat, held: Held) -> None:

@@ -16,7 +16,7 @@ from schemas.quota import QuotaExceeded, QuotaThresholdReached
 from schemas.tenant import Limit, Meter, Window
 from schemas.usage import UsageSample
 from services.kit.clock import HeldClock
-from services.kit.errors import PermanentError, TransientError
+from services.kit.errors import TransientError
 from services.kit.messaging.dead_letters import TripWire, TripWireError
 from services.kit.messaging.record import Record
 from services.kit.quota.model import Ask, Scope, Usage, day_scope
@@ -253,11 +253,3 @@ async def test_what_fails_unexpectedly_is_tried_thrice_then_set_aside_until_the_
 
 async def broken(_: Sequence[object]) -> list[bool]:
     raise RuntimeError("a bug")
-
-
-async def test_a_dead_letter_that_fits_nowhere_is_kept_without_its_content() -> None:
-    bench = Bench()
-    bench.dead_letters.failures = [TransientError("away"), PermanentError("too large")]
-    await bench.counter.count(record(b"x" * 300_000, [("big", b"x")]))
-    ((kept, defect),) = bench.dead_letters.letters
-    assert (kept.value, kept.headers, defect.error_type) == (None, [], "too-large")

@@ -100,7 +100,8 @@ async def _write(
     request: Request,
     caller: AnyCaller,
     idempotency_key: Annotated[
-        str | None, Header(description="A fresh value for each write; repeat it to repeat the write safely.")
+        str | None,
+        Header(description="A fresh value for each write; repeat it, for up to 7 days, to repeat the write safely."),
     ] = None,
 ) -> Write:
     if not idempotency_key or len(idempotency_key) > MAX_KEY or not idempotency_key.isprintable():
