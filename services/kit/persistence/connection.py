@@ -29,11 +29,14 @@ DRIVER_ERRORS = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OS
 
 
 @asynccontextmanager
-async def own_connection(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection for the length of the block; raises `TransientError` when it cannot be had or is lost."""
+async def own_connection(dsn: str, **settings: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection for the length of the block; raises `TransientError` when it cannot be had or is lost.
+
+    `settings` are further ones of the session.
+    """
     try:
         connection = await asyncpg.connect(
-            dsn, timeout=CONNECT_SECONDS, command_timeout=STATEMENT_SECONDS, server_settings=SESSION
+            dsn, timeout=CONNECT_SECONDS, command_timeout=STATEMENT_SECONDS, server_settings=SESSION | settings
         )
         try:
             yield connection

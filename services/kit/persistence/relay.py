@@ -3,7 +3,8 @@
 A cursor `id > last` would lose rows whose transaction commits late, so rows are deleted when delivered and the next
 pass simply reads what is left. One relay per shard, by advisory lock, keeps the order of a key: its rows go out in `id`
 order, one after the other, and a send that fails stops its key and no other. A relay that dies between delivery and
-deletion sends again: consumers drop the copy.
+deletion sends again: consumers drop the copy. One that freezes loses its locks when the server has not heard of it for
+a while; should it come back, what it had in hand is sent twice too.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from services.kit.persistence.outbox import SHARDS, channel_of
 BATCH = 500
 IDLE_SECONDS = 1.0
 """Between passes that nothing woke; a NOTIFY wakes at once."""
+FROZEN_SECONDS = 20.0
+"""After which the server takes the locks of a relay that asks for nothing; twice as long as a delivery may take."""
 BLOCKED_SECONDS = 1.0
 """How long a key rests after a failed send."""
 
@@ -58,6 +61,7 @@ class Relay:
         producer: ProducerBridge,
         *,
         batch: int = BATCH,
+        frozen_seconds: float = FROZEN_SECONDS,
         reached: Reached = pass_by,
         heartbeat: Heartbeat | None = None,
     ) -> None:
@@ -66,6 +70,7 @@ class Relay:
         self._schema = database.schema
         self._producer = producer
         self._batch = batch
+        self._frozen_after = f"{frozen_seconds:.0f}s"
         self._reached = reached
         self._heartbeat = heartbeat or Heartbeat(self.name)
         self._wake = asyncio.Event()
@@ -92,7 +97,7 @@ class Relay:
         self._wake.set()
 
     async def _connected(self, stopping: asyncio.Event) -> None:
-        async with own_connection(self._dsn) as connection:
+        async with own_connection(self._dsn, idle_session_timeout=self._frozen_after) as connection:
             await connection.add_listener(channel_of(self._schema), lambda *_: self._wake.set())
             held: set[int] = set()
             while True:

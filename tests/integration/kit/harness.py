@@ -112,6 +112,11 @@ class Probe:
         """How often each event had its effect."""
         return {row["id"]: row["times"] for row in self.fetch("SELECT id, times FROM effect")}
 
+    def holder(self) -> int | None:
+        """Process that holds the lease now, whether it has expired or not; None when nobody does."""
+        rows = self.fetch("SELECT holder FROM lease WHERE expires_at > '-infinity'")
+        return int(rows[0]["holder"].removeprefix("pid ")) if rows else None
+
     def is_done(self, count: int) -> bool:
         """Whether so many effects are there and nothing waits in the outbox."""
         row = self.fetch("SELECT (SELECT count(*) FROM effect) AS effects, (SELECT count(*) FROM outbox) AS unsent")[0]

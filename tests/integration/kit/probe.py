@@ -1,7 +1,7 @@
 """A small real process on the kit, for crash tests: it handles `Asked`, saves an effect and says `Answered`.
 
-It runs as `python -m tests.integration.kit.probe` with its configuration in the environment, and ends itself with
-SIGKILL when it passes the checkpoint `PROBE_CRASH_AT` for the `PROBE_CRASH_ON`-th time.
+It runs as `python -m tests.integration.kit.probe` with its configuration in the environment, and sends itself
+`PROBE_SIGNAL` (SIGKILL) when it passes the checkpoint `PROBE_CRASH_AT` for the `PROBE_CRASH_ON`-th time.
 """
 
 from __future__ import annotations
@@ -96,14 +96,14 @@ class Owner:
                 work.emit(Answered(name=row.name, number=row.number), Origin(None, "owner", row.id, row.id))
 
 
-def crash_at(name: str | None, on: int) -> Reached:
-    """A checkpoint callback that kills this process at the `on`-th passing of `name`."""
+def crash_at(name: str | None, on: int, number: signal.Signals) -> Reached:
+    """A checkpoint callback that sends this process a signal at the `on`-th passing of `name`."""
     passed: Counter[Checkpoint] = Counter()
 
     def reached(checkpoint: Checkpoint) -> None:
         passed[checkpoint] += 1
-        if checkpoint == name and passed[checkpoint] >= on:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if checkpoint == name and passed[checkpoint] == on:
+            os.kill(os.getpid(), number)
 
     return reached
 
@@ -124,12 +124,17 @@ def components(database: Database, producer: ProducerBridge, reached: Reached) -
     settings = consumer_settings(bootstrap, group, os.environ.get("PROBE_INSTANCE", "0"), 6)
     consumer = ConsumerLoop(settings, [Asked.topic], dispatcher.process, batch=7, reached=reached)
     owner = LeaseLoop(database, "probe", f"pid {os.getpid()}", Owner(database).tick, interval=0.05, reached=reached)
-    return [Relay(database, producer, batch=5, reached=reached), consumer, *([owner] if by_lease else [])]
+    return [
+        Relay(database, producer, batch=5, frozen_seconds=3, reached=reached),
+        consumer,
+        *([owner] if by_lease else []),
+    ]
 
 
 async def main() -> int:
     """Run until SIGTERM, or until the checkpoint."""
-    reached = crash_at(os.environ.get("PROBE_CRASH_AT"), int(os.environ.get("PROBE_CRASH_ON", "1")))
+    number = signal.Signals[os.environ.get("PROBE_SIGNAL", "SIGKILL")]
+    reached = crash_at(os.environ.get("PROBE_CRASH_AT"), int(os.environ.get("PROBE_CRASH_ON", "1")), number)
     database = Database(os.environ["PROBE_DSN"], "/test/probe", reached=reached)
     producer = ProducerBridge(os.environ["PROBE_KAFKA"], "probe")
     service = Service("probe", components(database, producer, reached), close=[producer.close, database.close])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections import Counter
 
+import psutil
 import pytest
 
 from services.kit.checkpoints import Checkpoint
@@ -29,6 +31,7 @@ LEASE = [
     Checkpoint.LEASE_TICKED,
 ]
 ASKED = 24
+TAKE_OVER_SECONDS = 10.0
 
 
 @pytest.fixture
@@ -85,3 +88,24 @@ def test_lease_holder_killed(probe: Probe, checkpoint: Checkpoint, shown: Counte
     on = 1 if checkpoint is Checkpoint.LEASE_ACQUIRED else 2
     shown[f"lease holder {checkpoint}"] += crash_and_recover(probe, checkpoint, on, mode="lease")
     assert_gap_free(probe)
+
+
+def test_holder_frozen_in_the_middle_of_its_transaction_is_replaced_and_its_write_is_undone(probe: Probe) -> None:
+    """Frozen under the fence it still holds the lease's row: the server must take that back, or nobody could go on."""
+    ids = probe.ask(range(ASKED))
+    frozen = probe.start(crash_at=Checkpoint.LEASE_FENCED, crash_on="2", mode="lease", signal="SIGSTOP")
+    try:
+        eventually(lambda: psutil.Process(frozen.pid).status() == psutil.STATUS_STOPPED, probe.log)
+        started = time.monotonic()
+        with probe.running(mode="lease", instance="1"):
+            eventually(lambda: probe.holder() not in (None, frozen.pid), probe.log)
+            assert time.monotonic() - started < TAKE_OVER_SECONDS
+            eventually(lambda: probe.is_done(ASKED), probe.log)
+            frozen.send_signal(signal.SIGCONT)
+            eventually(lambda: "competing for it again" in probe.log.read_text(), probe.log)
+            frozen.terminate()
+            assert frozen.wait(timeout=40) == 0
+        assert probe.effects() == dict.fromkeys(ids, 1)
+    finally:
+        frozen.kill()
+        frozen.wait()
