@@ -3,6 +3,7 @@
 TaxiwayError
 ├── TransientError     it may work later: retried with back-off, never dead-lettered
 ├── PermanentError     it will never work: a dead letter, or a problem document
+│   └── TooLargeError  it does not fit into a record
 └── LeaseLostError     somebody else owns the work now: stop doing it
 """
 
@@ -24,6 +25,10 @@ class TransientError(TaxiwayError):
 
 class PermanentError(TaxiwayError):
     """The same input will fail for ever."""
+
+
+class TooLargeError(PermanentError):
+    """More than one record of the log may hold."""
 
 
 class LeaseLostError(TaxiwayError):

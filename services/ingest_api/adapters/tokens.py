@@ -7,6 +7,7 @@ header have no effect. The rules are those of RFC 8725.
 from __future__ import annotations
 
 import json
+import math
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,17 @@ from uuid import UUID
 
 import jwt
 from jwt.exceptions import PyJWTError
+from loguru import logger
 
 from services.ingest_api.domain.identity import CredentialError, Principal, Scope
 
 ALGORITHM = "EdDSA"
+MAX_SUBJECT = 256
+"""Characters of a token's `sub`: it becomes the actor of events."""
 
 
 class JwtTokens:
-    """`Tokens`. The key set is read again when a token names a key that is not in it and the file has changed."""
+    """`Tokens`. The key set is read again when its file has changed: a key that was taken out is believed no more."""
 
     def __init__(self, jwks_file: Path, issuer: str, audience: str) -> None:
         self._file = jwks_file
@@ -34,6 +38,7 @@ class JwtTokens:
     def verify(self, token: str, now: datetime) -> Principal:
         """See the port."""
         try:
+            self._refresh()
             key = self._key(jwt.get_unverified_header(token).get("kid"))
             claims = jwt.decode(
                 token,
@@ -49,12 +54,16 @@ class JwtTokens:
         return _principal(claims)
 
     def _key(self, key_id: object) -> jwt.PyJWK:
-        if isinstance(key_id, str) and key_id not in self._keys:
-            self._load()
         key = self._keys.get(key_id) if isinstance(key_id, str) else None
         if key is None:
             raise CredentialError("the token was signed with a key that is not the issuer's")
         return key
+
+    def _refresh(self) -> None:
+        try:
+            self._load()
+        except (OSError, ValueError, KeyError, PyJWTError) as error:  # it is being written: what was read still holds
+            logger.error("{} cannot be read: {}", self._file, error)
 
     def _load(self) -> None:
         changed_at = self._file.stat().st_mtime_ns
@@ -66,10 +75,14 @@ class JwtTokens:
 
 def _check_times(claims: dict[str, Any], now: float) -> None:
     """Against our own clock, which tests hold. Both claims are seconds since the epoch."""
-    if not isinstance(claims["exp"], int | float) or claims["exp"] <= now:
+    if not _is_moment(claims["exp"]) or claims["exp"] <= now:
         raise CredentialError("the token has expired")
-    if isinstance(claims.get("nbf"), int | float) and claims["nbf"] > now:
+    if "nbf" in claims and (not _is_moment(claims["nbf"]) or claims["nbf"] > now):
         raise CredentialError("the token is not valid yet")
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _principal(claims: dict[str, Any]) -> Principal:
@@ -79,6 +92,6 @@ def _principal(claims: dict[str, Any]) -> Principal:
         tenant_id = UUID(claims["tenant_id"]) if "tenant_id" in claims else None
     except (ValueError, TypeError, AttributeError):
         raise CredentialError("the token's tenant_id is not a UUID") from None
-    if not isinstance(claims["sub"], str) or not claims["sub"].isprintable():
+    if not isinstance(claims["sub"], str) or not claims["sub"].isprintable() or len(claims["sub"]) > MAX_SUBJECT:
         raise CredentialError("the token's sub is not a name")
     return Principal(f"user:{claims['sub']}", tenant_id, scopes)

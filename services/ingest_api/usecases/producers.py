@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -80,8 +81,16 @@ def _registered(producer: Producer) -> ProducerKeyRegistered:
     )
 
 
+MAX_AGE = timedelta(days=37)
+"""Of a request at its append: a week in its topic and a month among the dead letters. The inbox remembers it for
+longer: a record that somebody kept and sends again is either known or too old."""
+
+
 def check_time(record: Record, attributes: Attributes) -> None:
-    """Raise `EnvelopeError` for a request of the future; by the broker's clock, so that a replay judges alike."""
+    """Raise `EnvelopeError` for a request of the future, or one too old; by the broker's clock, so that a replay judges
+    alike."""
+    if record.appended_at - attributes.time > MAX_AGE:
+        raise EnvelopeError(f"ce_time lies more than {MAX_AGE.days} days back: make the request anew", "ce_time")
     if attributes.time - record.appended_at > MAX_AHEAD:
         text = f"ce_time {attributes.time.isoformat()} lies in the future: set the sender's clock"
         raise EnvelopeError(text, "ce_time")

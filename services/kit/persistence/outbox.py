@@ -13,12 +13,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from schemas.envelope import Event, encode
+from services.kit.errors import TooLargeError
 
 SHARDS = 4
 """Relays that can work side by side; a key is always in the same shard."""
 
 CHANNEL = "outbox"
 """NOTIFY channel prefix; the schema's name follows."""
+
+MAX_BYTES = 512 * 1024
+"""Of an event: half of what the broker takes. One that it would refuse could never leave the outbox."""
 
 APPEND = """
 WITH batch AS (
@@ -52,10 +56,15 @@ def channel_of(schema: str) -> str:
 
 
 async def append(connection: Any, schema: str, events: Sequence[Event[Any]]) -> None:
-    """Store `events` in order through the asyncpg `connection`, inside its open transaction, and wake the relay."""
+    """Store `events` in order through the asyncpg `connection`, inside its open transaction, and wake the relay.
+
+    Raises `TooLargeError`.
+    """
     rows = []
     for event in events:
         value, headers = encode(event)
+        if len(value) > MAX_BYTES:
+            raise TooLargeError(f"{event.type} has {len(value)} bytes; at most {MAX_BYTES} can be said at once")
         text = json.dumps([(name, content.decode()) for name, content in headers])
         rows.append((event.data.topic, event.key, shard_of(event.key), value, text))
     await connection.execute(APPEND, *(list(column) for column in zip(*rows, strict=True)))

@@ -36,6 +36,8 @@ FROZEN_SECONDS = 20.0
 """After which the server takes the locks of a relay that asks for nothing; twice as long as a delivery may take."""
 BLOCKED_SECONDS = 1.0
 """How long a key rests after a failed send."""
+PARKED_SECONDS = 60.0
+"""How long it rests when the broker will never take the record: until a person changes the topic or the row."""
 
 SELECT = """
 SELECT id, topic, key, sequence, value, headers FROM outbox
@@ -152,7 +154,8 @@ class Relay:
             except (TransientError, PermanentError) as error:
                 self._failure = f"{key[0]} {key[1]}: {error}"
                 metrics.OUTBOX_FAILED.labels(self._schema).inc()
-                self._blocked[key] = time.monotonic() + BLOCKED_SECONDS
+                rest = PARKED_SECONDS if isinstance(error, PermanentError) else BLOCKED_SECONDS
+                self._blocked[key] = time.monotonic() + rest
                 break
             delivered.append(row["id"])
         return delivered

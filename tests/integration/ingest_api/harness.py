@@ -10,7 +10,7 @@ import time as clock
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -221,11 +221,11 @@ class Account:
         key_id: str,
         key: Ed25519PrivateKey,
         source: str = "/ci",
-        time: datetime = NOW,
+        time: datetime | None = None,
         topic: str | None = None,
     ) -> str:
         """A signed record from outside; returns its id."""
-        event = Event(str(new_id()), source, time, data, str(self.tenant_id))
+        event = Event(str(new_id()), source, time or datetime.now(UTC), data, str(self.tenant_id))
         value, headers = encode(event)
         signed = sign(headers, value, key, key_id)
         produce(self.door.addresses.kafka_bootstrap, (topic or data.topic, data.key, value, signed))

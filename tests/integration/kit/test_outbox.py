@@ -7,8 +7,12 @@ import asyncio
 import random
 from collections import defaultdict
 
+import pytest
+
+from services.kit.errors import TooLargeError
 from services.kit.messaging.origin import Origin
 from services.kit.persistence.database import Database
+from services.kit.persistence.outbox import MAX_BYTES
 from tests.integration.kit.harness import Probe, eventually, header, wire_duplicates
 from tests.integration.kit.probe import Answered
 
@@ -68,3 +72,20 @@ def test_sixteen_writers_and_a_relay_that_is_killed(probe: Probe) -> None:
     assert sum(expected.values()) >= WRITERS * TRANSACTIONS
     assert len(said) - wire_duplicates(said) == sum(expected.values())
     assert first_copies == {key: list(range(1, last + 1)) for key, last in expected.items()}
+
+
+async def test_what_no_record_can_hold_is_refused_with_all_that_came_with_it(probe: Probe) -> None:
+    """It could never leave the outbox, and everything of its key would wait behind it."""
+    database = Database(probe.dsn, "/test/large")
+
+    async def say(size: int) -> None:
+        async with database.unit_of_work() as work:
+            work.emit(Answered(name="n" * size, number=1), Origin(None, "t"))
+            work.emit(Answered(name="small", number=1), Origin(None, "t"))
+
+    with pytest.raises(TooLargeError, match="at most"):
+        await say(MAX_BYTES)
+    await say(2000)
+    async with database.unit_of_work() as work:
+        assert await (await work.driver()).fetchval("SELECT count(*) FROM outbox") == 2
+    await database.close()

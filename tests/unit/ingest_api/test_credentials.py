@@ -85,6 +85,11 @@ BAD_CLAIMS: list[dict[str, Any]] = [
     {"exp": None},
     {"exp": int(NOW.timestamp())},
     {"exp": "soon"},
+    {"exp": float("inf")},
+    {"exp": float("nan")},
+    {"nbf": "zzz"},
+    {"sub": "x" * 257},
+    {"sub": "ann\n"},
     {"nbf": int((NOW + timedelta(minutes=1)).timestamp())},
     {"sub": None},
     {"tenant_id": "none"},
@@ -130,3 +135,22 @@ def test_a_new_key_of_the_issuer_is_found_without_a_restart(tmp_path: Path) -> N
     # then
     assert tokens.verify(new.token(now=NOW), NOW).actor == "user:ann"
     assert tokens.verify(old.token(now=NOW), NOW).actor == "user:ann"
+
+
+def test_a_key_that_the_issuer_took_out_is_believed_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "jwks.json"
+    old, new = Issuer("old"), Issuer("new", Ed25519PrivateKey.generate())
+    tokens = JwtTokens(old.write_jwks(path), ISSUER, AUDIENCE)
+    tokens.verify(old.token(now=NOW), NOW)
+    new.write_jwks(path)
+    with pytest.raises(CredentialError):
+        tokens.verify(old.token(now=NOW), NOW)
+
+
+def test_a_key_set_that_is_being_written_changes_nothing(issuer: Issuer, tmp_path: Path) -> None:
+    path = issuer.write_jwks(tmp_path / "jwks.json")
+    tokens = JwtTokens(path, ISSUER, AUDIENCE)
+    path.write_text('{"keys": [')
+    assert tokens.verify(issuer.token(now=NOW), NOW).actor == "user:ann"
+    path.unlink()
+    assert tokens.verify(issuer.token(now=NOW), NOW).actor == "user:ann"

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from schemas.deployment import Violation
 from services.ingest_api.domain.problems import CATALOGUE, Problem
-from services.kit.errors import TransientError
+from services.kit.errors import TooLargeError, TransientError
 
 MEDIA_TYPE = "application/problem+json"
 CODE_OF_STATUS = {
@@ -67,6 +67,7 @@ def install(app: FastAPI) -> None:
         RequestValidationError: of_validation,
         HTTPException: of_framework,
         TransientError: of_outage,
+        TooLargeError: lambda error: Problem("body-too-large", f"{error}."),
         Exception: of_accident,
     }
     for kind, convert in handlers.items():
