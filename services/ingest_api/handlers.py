@@ -19,6 +19,7 @@ from services.ingest_api.usecases import deployments
 from services.kit.ids import IdFactory
 from services.kit.messaging.dispatch import HandlerTable
 from services.kit.messaging.origin import Origin
+from services.kit.observability.tracing import current_traceparent
 from services.kit.persistence.unit_of_work import UnitOfWork
 
 StoresOf = Callable[[UnitOfWork], Stores]
@@ -35,7 +36,7 @@ def admission_table(stores_of: StoresOf, ids: IdFactory) -> HandlerTable:
         nor is `ce_correlationid`."""
         data = event.data
         await work.act_for(data.tenant_id)
-        origin = Origin(data.tenant_id, f"producer:{event.source}", event.id, event.id, event.traceparent)
+        origin = Origin(data.tenant_id, f"producer:{event.source}", event.id, event.id, current_traceparent())
         outcome, about = await deployments.request(stores_of(work), origin, Verb.DEPLOY, data.spec, ids, "kafka")
         if isinstance(outcome, Refused):
             rejected = d.DeploymentRejected(

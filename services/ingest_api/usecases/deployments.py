@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from loguru import logger
+
 from schemas.deployment import Canary, DeploymentCancelled, DeploymentSpec, Gates
 from schemas.rollout import RolloutCommand
 from services.ingest_api.domain.admission import Admitted, Refused, Request, Verb, admit
@@ -30,6 +32,8 @@ async def request(
     event = stores.emit(decision.event, origin)
     await stores.deployments.record(event, is_new=decision.is_new)
     metrics.ADMISSIONS.labels(channel, "admitted").inc()
+    about = {"tenant": origin.tenant_id, "deployment": event.data.deployment_id, "event_id": event.id}
+    logger.bind(**about).info("revision {} passed admission, asked by {}", event.data.revision, origin.actor)
     return decision, decision.event.deployment_id
 
 

@@ -227,7 +227,12 @@ class Dispatcher:
     async def _call(self, event: Event[Any], work: UnitOfWork) -> None:
         started = time.perf_counter()
         with (
-            logger.contextualize(event_id=event.id, tenant=event.tenantid, event_type=event.type),
+            logger.contextualize(
+                event_id=event.id,
+                event_type=event.type,
+                tenant=event.tenantid,
+                deployment=getattr(event.data, "deployment_id", None),
+            ),
             tracing.handling(event, self._group),
         ):
             await self._handlers[type(event.data)](event, work)

@@ -5,6 +5,9 @@ linked to the producer's, because hours may lie between. Here most handlers run 
 a person wants one picture. So a consumer's span always links to the span that wrote the message, and while the message
 is fresh it is that span's child too. What came later has a trace of its own: the link leads back, and all spans of one
 request carry its `taxiway.correlation_id`.
+
+Without an exporter no span is made, and there is a trace all the same: an identity in the rows, the headers and the log
+lines of everything that one request caused.
 """
 
 from __future__ import annotations
@@ -21,13 +24,17 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from schemas.envelope import Event
 from services.kit.observability.redaction import redact
 
 _PROPAGATOR = TraceContextTextMapPropagator()
+_IDS = RandomIdGenerator()
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+"""Of a trace that was begun without an exporter: a process that has one must not leave its part out."""
 FRESH_SECONDS = 300.0
 """A message older than this is linked only: its trace has long been closed."""
 OTLP_PATH = "/v1/traces"
@@ -37,7 +44,7 @@ Attributes = dict[str, str | int]
 
 
 def configure(service: str, instance: str, otlp_endpoint: str | None) -> None:
-    """Export spans to `otlp_endpoint`; without one nothing is recorded and tracing costs next to nothing.
+    """Export spans to `otlp_endpoint`; without one traces have an identity and no spans, which costs next to nothing.
 
     What is not exported yet goes out when the process ends.
     """
@@ -67,10 +74,13 @@ def current_traceparent() -> str | None:
 
 
 @contextmanager
-def serving(method: str, route: str, traceparent: str | None = None) -> Iterator[Span]:
-    """The server span around one REST request, `{method} {route}`, as a child of the caller's `traceparent`."""
-    attributes: Attributes = {"http.request.method": method, "http.route": route}
-    with _span(f"{method} {route}", SpanKind.SERVER, _context(traceparent), None, attributes) as span:
+def serving(method: str, traceparent: str | None = None) -> Iterator[Span]:
+    """The server span around one REST request, as a child of the caller's `traceparent`.
+
+    Its name is the method; which route it is, who routes must say (`span.update_name`).
+    """
+    attributes: Attributes = {"http.request.method": method}
+    with _span(method, SpanKind.SERVER, _context(traceparent), None, attributes) as span:
         yield span
 
 
@@ -103,12 +113,19 @@ def handling(event: Event[Any], group: str, *, age_seconds: float | None = None)
 
 
 @contextmanager
+def following(traceparent: str | None) -> Iterator[Span]:
+    """Around what is done later because of the span that left `traceparent`: what is logged names its trace."""
+    with _current(_context(traceparent)) as span:
+        yield span
+
+
+@contextmanager
 def _span(
     name: str, kind: SpanKind, parent: Context, linked: Context | None, attributes: Mapping[str, str | int]
 ) -> Iterator[Span]:
     """A span that is current in the block and ends with it. Of an error it tells the kind and the redacted text."""
     if isinstance(tracer(), trace.ProxyTracer):
-        with _current(parent) as span:
+        with _current(_identified(linked or parent)) as span:
             yield span
         return
     to = trace.get_current_span(linked).get_span_context() if linked is not None else trace.INVALID_SPAN_CONTEXT
@@ -130,12 +147,12 @@ def _span(
 
 
 @contextmanager
-def _current(parent: Context) -> Iterator[Span]:
-    """Without an exporter: the caller's span is current in the block, so that log lines still name its trace.
+def _current(context: Context) -> Iterator[Span]:
+    """The span of `context`, which another process made, is current in the block.
 
     What a span of ours costs beyond that is a tenth of a handler's time.
     """
-    token = attach(parent)
+    token = attach(context)
     try:
         yield trace.get_current_span()
     finally:
@@ -145,6 +162,14 @@ def _current(parent: Context) -> Iterator[Span]:
 def _context(traceparent: str | None) -> Context:
     """The context of a `traceparent`; an empty one when there is none or it is malformed."""
     return _PROPAGATOR.extract({"traceparent": traceparent} if traceparent else {}, context=Context())
+
+
+def _identified(context: Context) -> Context:
+    """`context`; one with a fresh trace when it has none."""
+    if trace.get_current_span(context).get_span_context().is_valid:
+        return context
+    begun = SpanContext(_IDS.generate_trace_id(), _IDS.generate_span_id(), is_remote=True, trace_flags=_SAMPLED)
+    return trace.set_span_in_context(NonRecordingSpan(begun), Context())
 
 
 def _age_of(event: Event[Any]) -> float:

@@ -6,14 +6,16 @@ import asyncio
 import time
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from loguru import logger
 
+from schemas.envelope import Event
 from schemas.placement import DecisionRecord
 from services.kit.clock import Clock
 from services.kit.messaging.dispatch import UnitsOfWork
 from services.kit.messaging.origin import Origin
-from services.kit.observability import metrics
+from services.kit.observability import metrics, tracing
 from services.kit.persistence.leases import Lease
 from services.kit.persistence.unit_of_work import UnitOfWork
 from services.scheduler.domain.apply import apply
@@ -122,7 +124,7 @@ class PoolOwner:
         cause = outcome.cause if isinstance(outcome, Released) else outcome.request.cause
         record = self._record(snapshot.decided, cause, now)
         event = work.emit(event_of(outcome, record), Origin.from_json(cause.origin).by(ACTOR))
-        work.after_commit(partial(_report, self.pool, record.number, outcome, event.correlationid))
+        work.after_commit(partial(_report, record, outcome, event))
         return Recorded(outcome, record)
 
     def _record(self, number: int, cause: Cause, now: datetime) -> DecisionRecord:
@@ -142,11 +144,13 @@ def outcome_name(outcome: Numbered) -> str:
     return type(outcome if isinstance(outcome, Released) else outcome.decision).__name__.lower()
 
 
-def _report(pool: str, number: int, outcome: Numbered, correlation_id: str | None) -> None:
-    """Count and log what was committed."""
+def _report(record: DecisionRecord, outcome: Numbered, event: Event[Any]) -> None:
+    """Count what was committed, and log it in the trace of what asked for it."""
     name = outcome_name(outcome)
     subject = outcome if isinstance(outcome, Released) else outcome.request
-    metrics.DECISIONS.labels(pool, name).inc()
-    logger.bind(
-        tenant=str(subject.tenant_id), deployment=str(subject.deployment_id), correlation_id=correlation_id
-    ).info("pool {} decision {}: {} reservation {}", pool, number, name, subject.reservation_id)
+    metrics.DECISIONS.labels(record.pool, name).inc()
+    about = {"tenant": subject.tenant_id, "deployment": subject.deployment_id, "correlation_id": event.correlationid}
+    with tracing.following(event.traceparent):
+        logger.bind(**about).info(
+            "pool {} decision {}: {} reservation {}", record.pool, record.number, name, subject.reservation_id
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -9,7 +10,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.integration.ingest_api.harness import SPEC, Account, FrontDoor
+from schemas.envelope import header_text
+from tests.integration.ingest_api.harness import SPEC, Account, FrontDoor, eventually
+from tests.integration.kit.harness import read_all
 
 JSON = {"Content-Type": "application/json"}
 SAMPLE = {"id": "s-1", "time": "2026-01-01T00:00:00Z", "amounts": {"input_tokens": 1}}
@@ -238,3 +241,16 @@ def test_the_description_is_complete_and_the_docs_load_nothing_from_elsewhere(do
 def test_a_trace_is_carried_on(acme: Account) -> None:
     answer = acme.api.get("/models", headers={"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"})
     assert answer.headers["x-trace-id"] == "ab" * 16
+
+
+def test_a_trace_begins_here_and_is_found_on_the_log_and_in_the_log(door: FrontDoor, acme: Account) -> None:
+    """Nothing is exported: the trace is an identity that everything carries which the request caused."""
+    answer = acme.api.post("/deployments", SPEC)
+    deployment_id, trace_id = answer.json()["deployment_id"], answer.headers["x-trace-id"]
+    lines = [json.loads(line) for line in door.log.read_text().splitlines()]
+    [admitted] = [line for line in lines if line.get("deployment") == deployment_id]
+    assert (admitted["trace_id"], admitted["tenant"]) == (trace_id, str(acme.tenant_id))
+    eventually(lambda: acme.api.get(f"/deployments/{deployment_id}").json()["as_of"]["position"] is not None)
+    records = read_all(door.addresses.kafka_bootstrap, "taxiway.deployment.events.v1")
+    [record] = [record for record in records if record.key == deployment_id.encode()]
+    assert (header_text(record.headers, "ce_traceparent") or "").split("-")[1] == trace_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -90,7 +91,7 @@ def parent_of(span: ReadableSpan) -> int | None:
 
 def test_a_request_is_one_trace_from_rest_over_the_outbox_to_the_handler(spans: Spans) -> None:
     # given a request whose transaction wrote an outbox row
-    with tracing.serving("POST", "/deployments", PARENT):
+    with tracing.serving("POST", PARENT):
         row = tracing.current_traceparent()
     # when the relay sends it, later and elsewhere, and a handler gets it
     with tracing.sending("taxiway.test.events.v1", "a", row):
@@ -98,7 +99,7 @@ def test_a_request_is_one_trace_from_rest_over_the_outbox_to_the_handler(spans: 
     with tracing.handling(happened(row, correlationid="r1"), "group"):
         pass
     # then all of it is one trace under the caller's span, and the handler's span links to the writer's
-    request = spans.named("POST /deployments")
+    request = spans.named("POST")
     send, process = spans.named("send taxiway.test.events.v1"), spans.named("process taxiway.test.events.v1")
     assert {trace_of(span) for span in (request, send, process)} == {0x0AF7651916CD43DD8448EB211C80319C}
     assert parent_of(request) == 0xB7AD6B7169203331
@@ -128,7 +129,7 @@ def test_a_message_that_is_old_gets_a_trace_of_its_own_with_a_link_back(spans: S
 
 @pytest.mark.parametrize("traceparent", [None, "", "nonsense", "00-" + "0" * 32 + "-" + "0" * 16 + "-01"])
 def test_without_a_usable_traceparent_a_trace_begins(traceparent: str | None, spans: Spans) -> None:
-    with tracing.serving("GET", "/outer"), tracing.handling(happened(traceparent), "group"):
+    with tracing.serving("GET"), tracing.handling(happened(traceparent), "group"):
         pass
     span = spans.named("process taxiway.test.events.v1")
     assert span.parent is None
@@ -168,8 +169,41 @@ def test_without_an_exporter_a_callers_trace_is_passed_on_all_the_same() -> None
     tracing.configure("tester", "0", None)
     assert not isinstance(trace.get_tracer_provider(), TracerProvider)
     assert tracing.current_traceparent() is None
-    with tracing.serving("POST", "/deployments", PARENT):
+    with tracing.serving("POST", PARENT):
         assert tracing.current_traceparent() == PARENT
+
+
+def test_without_an_exporter_a_trace_begins_with_each_request_all_the_same() -> None:
+    """There is something to follow in rows, headers and logs; no span is recorded for it."""
+    with tracing.serving("POST") as span:
+        row = tracing.current_traceparent()
+        assert not span.is_recording()
+    assert row is not None
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", row)
+    with tracing.handling(happened(row), "group"):
+        assert tracing.current_traceparent() == row
+    with tracing.serving("POST"):
+        assert tracing.current_traceparent() != row
+    assert tracing.current_traceparent() is None
+
+
+def test_without_an_exporter_a_handler_stays_in_the_trace_however_late_it_is() -> None:
+    with tracing.handling(happened(PARENT, timedelta(hours=2)), "group"):
+        assert tracing.current_traceparent() == PARENT
+
+
+@pytest.mark.parametrize("traceparent", [None, "nonsense"])
+def test_without_an_exporter_a_trace_begins_with_what_has_none(traceparent: str | None) -> None:
+    with tracing.handling(happened(traceparent), "first"):
+        row = tracing.current_traceparent()
+    assert row is not None
+
+
+def test_what_is_done_later_can_go_on_in_the_trace() -> None:
+    with tracing.following(PARENT):
+        assert tracing.current_traceparent() == PARENT
+    with tracing.following(None):
+        assert tracing.current_traceparent() is None
 
 
 def test_a_bare_endpoint_gets_the_path_for_traces() -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from loguru import logger
 
 from schemas.base import EventData
 from schemas.placement import CapacityQueued, CapacityRejected, CapacityReleased, CapacityReserved
 from services.kit.clock import HeldClock
 from services.kit.errors import LeaseLostError, TransientError
+from services.kit.messaging.origin import Origin
+from services.kit.observability.logging import fields_of
 from services.kit.persistence.unit_of_work import UnitOfWork
 from services.scheduler.domain.policies import policy_named
 from services.scheduler.domain.snapshot import Snapshot
@@ -126,6 +130,21 @@ async def test_what_was_asked_for_is_the_cause_of_what_is_said() -> None:
     assert later.data.decision.input_id == asked.cause.input_id == later.causationid
     assert later.data.decision.input_position == asked.cause.input_position
     assert (later.tenantid, later.actor) == (str(TEAM), "service:scheduler")
+
+
+async def test_a_decision_is_logged_in_the_trace_of_what_asked_for_it() -> None:
+    office, lines = await Office().given(*LIFE[:2]), []
+    asked = entry(reserve("a"))
+    origin = replace(Origin.from_json(asked.cause.origin), traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01")
+    async with office.database.unit_of_work() as work:
+        traced = replace(asked, cause=replace(asked.cause, origin=origin.to_json()))
+        await InMemoryInputLog(office.database).append(work, "default", traced)
+    sink = logger.add(lambda message: lines.append(fields_of(message.record, "scheduler", "0")))
+    await office.drain()
+    logger.remove(sink)
+    [line] = [line for line in lines if line["message"].startswith("pool default decision 1: placed")]
+    assert line["trace_id"] == "ab" * 16
+    assert line["deployment"] == str(identity("deployment of a"))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7])

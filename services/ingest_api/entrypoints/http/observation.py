@@ -1,24 +1,19 @@
-"""Around every request: a trace id, a span, the log's context, a metric, and the bound on the body. Plain ASGI."""
+"""Around every request: a trace, which its log lines name, a metric, and the bound on the body. Plain ASGI."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from loguru import logger
 from opentelemetry import trace
-from opentelemetry.trace import SpanKind
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.kit.ids import new_id
 from services.kit.observability import metrics, tracing
 
 MAX_BODY_BYTES = 1024 * 1024
 """Four times the largest usage record; everything else is far smaller."""
-_PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class Observation:
@@ -28,27 +23,19 @@ class Observation:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request under a span."""
+        """Serve one request in a trace: the caller's, or a fresh one."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
         outcome = {"status": 500}
-        context = _PROPAGATOR.extract({"traceparent": Headers(scope=scope).get("traceparent", "")})
-        with tracing.tracer().start_as_current_span(scope["method"], context=context, kind=SpanKind.SERVER) as span:
-            trace_id = _trace_id(span)
+        with tracing.serving(scope["method"], Headers(scope=scope).get("traceparent")) as span:
+            trace_id = f"{span.get_span_context().trace_id:032x}"
             scope.setdefault("state", {})["trace_id"] = trace_id
-            with logger.contextualize(request=trace_id):
-                try:
-                    await self._app(scope, receive, _noting(send, outcome, trace_id))
-                finally:
-                    _observe(scope, span, outcome["status"], time.perf_counter() - started)
-
-
-def _trace_id(span: trace.Span) -> str:
-    """The span's, or a fresh one of the same form when nothing is traced."""
-    context = span.get_span_context()
-    return f"{context.trace_id:032x}" if context.is_valid else new_id().hex
+            try:
+                await self._app(scope, receive, _noting(send, outcome, trace_id))
+            finally:
+                _observe(scope, span, outcome["status"], time.perf_counter() - started)
 
 
 def _noting(send: Send, outcome: dict[str, int], trace_id: str) -> Send:
