@@ -18,6 +18,7 @@ LAG_FIELDS: dict[str, Cell] = {
     "end": "end",
     "behind": "offsets_behind",
     "oldest s": lambda lag: f"{lag['oldest_seconds']:.1f}",
+    "at commit s": lambda lag: "" if (age := lag.get("age_at_commit_seconds")) is None else f"{age:.3f}",
 }
 NODE_FIELDS: dict[str, Cell] = {
     "node": "node",

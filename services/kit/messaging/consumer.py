@@ -19,6 +19,7 @@ from loguru import logger
 
 from services.kit.checkpoints import Checkpoint, Reached, pass_by
 from services.kit.errors import TransientError
+from services.kit.messaging.commit_note import note_of
 from services.kit.messaging.dead_letters import TripWireError
 from services.kit.messaging.producer import CLIENT_LOG
 from services.kit.messaging.record import Record, record_of
@@ -218,13 +219,17 @@ class ConsumerLoop:
 
     def _commit(self, *, asynchronous: bool) -> None:
         latest = {(record.topic, record.partition): record.offset for record in self._records}
-        offsets = [TopicPartition(*place, offset + 1) for place, offset in latest.items() if place not in self._lost]
+        ages = metrics.observe_ages_at_commit(self._group, self._records)
+        offsets = [
+            TopicPartition(*place, offset + 1, metadata=note_of(ages[place]))
+            for place, offset in latest.items()
+            if place not in self._lost
+        ]
         try:
             if offsets:
                 self._consumer.commit(offsets=offsets, asynchronous=asynchronous)  # type: ignore[call-overload]
         except KafkaException as error:  # the inbox drops what is read again
             logger.warning("{}: offsets not committed: {}", self.name, error)
-        metrics.observe_ages_at_commit(self._group, self._records)
         self._records = []
         self._reached(Checkpoint.AFTER_OFFSET)
 

@@ -1,9 +1,10 @@
 """How far each consumer group is behind, exactly, also while its consumers are down.
 
-Three numbers tell about a topic, a partition and a group. The age of an event when its effect was committed is measured
-by the consumer itself. The other two are measured here, from outside: the offsets behind the end of the log, and the
-age of the oldest record that is not committed, by its log-append time. That record is read from the log, because a
-count of offsets does not say how long anybody has been waiting. An age compares the broker's clock with this machine's.
+Three numbers tell about a topic, a partition and a group, and all are asked of Kafka. The age of an event when its
+effect was committed is measured by the consumer, which leaves it beside the offset (`commit_note`). The offsets behind
+the end of the log, and the age of the oldest record that is not committed, by its log-append time, are measured here.
+That record is read from the log, because a count of offsets does not say how long anybody has been waiting. An age
+compares the broker's clock with this machine's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from loguru import logger
 
 from schemas.topics import TOPICS, Topic, dead_letter_name
 from services.kit.clock import Clock, SystemClock
+from services.kit.messaging.commit_note import age_in
 from services.kit.messaging.log_reader import REQUEST_SECONDS, LogReader, Place
 from services.kit.observability import metrics
 from services.kit.observability.health import Heartbeat
@@ -40,6 +42,8 @@ class Lag:
     """Records that are not committed; those that retention deleted before they were read are not among them."""
     oldest_seconds: float
     """Age of the oldest of them; 0 when there is none."""
+    age_at_commit_seconds: float | None = None
+    """How long the first event of the last committed batch had waited then; None when the consumer left no note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +139,12 @@ class LagProbe:
     def _lags_of(self, group: str, spans: Mapping[Place, range]) -> list[Lag]:
         names = {topic.name for topic in self._groups[group]}
         places = sorted(place for place in spans if place.topic in names)
-        committed = self._reader.committed(group, places)
+        commits = self._reader.commits(group, places)
+        committed = {place: commit.offset for place, commit in commits.items()}
         waiting = {
             place: offset
             for place in places
-            if (offset := next_offset(committed[place], spans[place].start)) < spans[place].stop
+            if (offset := next_offset(committed.get(place), spans[place].start)) < spans[place].stop
         }
         appended = self._append_times(group, waiting)
         now = self._clock.now().timestamp()
@@ -148,10 +153,11 @@ class LagProbe:
                 topic=place.topic,
                 partition=place.partition,
                 group=group,
-                committed=committed[place],
+                committed=committed.get(place),
                 end=spans[place].stop,
                 offsets_behind=spans[place].stop - waiting[place] if place in waiting else 0,
                 oldest_seconds=max(0.0, now - appended[place]) if place in appended else 0.0,
+                age_at_commit_seconds=age_in(commits[place].note) if place in commits else None,
             )
             for place in places
         ]

@@ -30,6 +30,15 @@ class Place(NamedTuple):
         return TopicPartition(*self) if offset is None else TopicPartition(*self, offset)
 
 
+class Commit(NamedTuple):
+    """What a group has committed of a partition."""
+
+    offset: int
+    """The next to be read."""
+    note: str | None
+    """What the consumer wrote beside it."""
+
+
 class LogReader:
     """One admin client and one consumer that belongs to no group. Used by one thread at a time."""
 
@@ -66,14 +75,22 @@ class LogReader:
 
     def committed(self, group: str, places: Collection[Place]) -> dict[Place, int | None]:
         """What `group` has committed; None where it has committed nothing, or does not exist."""
+        commits = self.commits(group, places)
+        return {place: commits[place].offset if place in commits else None for place in places}
+
+    def commits(self, group: str, places: Collection[Place]) -> dict[Place, Commit]:
+        """The last commit of `group`; where it has committed nothing, or does not exist, there is no entry."""
         if not places:
             return {}
         answer = self._ask_group(ConsumerGroupTopicPartitions(group, [place.at() for place in places]))
         for found in answer:
             if found.error is not None:
                 raise KafkaException(found.error)
-        offsets = {Place(found.topic, found.partition): found.offset for found in answer}
-        return {place: offset if (offset := offsets.get(place, -1)) >= 0 else None for place in places}
+        return {
+            Place(found.topic, found.partition): Commit(found.offset, found.metadata)
+            for found in answer
+            if found.offset >= 0
+        }
 
     def _ask_group(self, asked: ConsumerGroupTopicPartitions) -> list[TopicPartition]:
         deadline = time.monotonic() + self._seconds

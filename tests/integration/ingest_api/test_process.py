@@ -134,6 +134,16 @@ def test_operators_create_plan_and_list(door: FrontDoor) -> None:
     assert 'route="/tenants/{tenant_id}/quota"' in health
 
 
+def test_the_lag_of_what_was_handled_is_shown_too(door: FrontDoor, acme: Account) -> None:
+    acme.deploy()
+
+    def ages() -> set[float | None]:
+        lags = door.operator.get("/lag").json()["lags"]
+        return {lag["age_at_commit_seconds"] for lag in lags if lag["group"] == "taxiway.ingest.projection"}
+
+    eventually(lambda: any(age is not None and 0 <= age < 60 for age in ages()))
+
+
 @pytest.fixture
 def own(addresses: Addresses, ingest_database: IngestDatabase, door: FrontDoor, tmp_path: Path) -> FrontDoor:
     """A second copy beside the one that is running."""

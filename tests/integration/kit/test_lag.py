@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 from infra.local.stack import Addresses
 from schemas.topics import Topic, dead_letter_name
 from services.kit.clock import HeldClock
+from services.kit.messaging.consumer import ConsumerLoop, consumer_settings
 from services.kit.messaging.lag import Lag, LagProbe
 from services.kit.messaging.log_reader import LogReader
 from services.kit.messaging.record import Record
@@ -99,6 +100,33 @@ def test_a_group_that_committed_all_is_not_behind(scene: Scene) -> None:
     scene.append(1)
     assert scene.lag().offsets_behind == 1
     assert scene.lag().oldest_seconds == pytest.approx(scene.age_of(scene.records()[3]), abs=1e-3)
+
+
+async def test_what_was_handled_had_to_wait_so_long_and_kafka_knows_it(scene: Scene) -> None:
+    """given a record and a consumer that is slow by half a second; when it has committed, and is gone; then the age at
+    commit is told from outside, the same that the consumer observed itself."""
+    await asyncio.to_thread(scene.append, 1)
+    assert (await asyncio.to_thread(scene.lag)).age_at_commit_seconds is None
+    handled, stopping = asyncio.Event(), asyncio.Event()
+
+    async def take_its_time(_: Sequence[Record]) -> None:
+        await asyncio.sleep(0.5)
+        handled.set()
+
+    loop = ConsumerLoop(consumer_settings(scene.bootstrap, scene.group, "0", 6), [scene.topic.name], take_its_time)
+    running = asyncio.create_task(loop.run(stopping))
+    async with asyncio.timeout(30):
+        await handled.wait()
+    stopping.set()
+    await running
+    lag = await asyncio.to_thread(scene.lag)
+    assert (lag.committed, lag.offsets_behind) == (1, 0)
+    place = {"topic": scene.topic.name, "partition": "0", "group": scene.group}
+    observed = REGISTRY.get_sample_value("taxiway_lag_event_age_at_commit_seconds_sum", place)
+    assert observed is not None
+    assert lag.age_at_commit_seconds == pytest.approx(observed, abs=1e-3)
+    assert lag.age_at_commit_seconds is not None
+    assert lag.age_at_commit_seconds >= 0.5
 
 
 def test_a_group_that_stands_still_grows_older(scene: Scene) -> None:

@@ -47,10 +47,19 @@ USAGE = UsageTotals(
     duplicates=2,
 )
 LIMIT = LimitState(meter="input_tokens", window="day", limit=1000, settled=400, held=100, remaining=500, reset=NOON)
-LAGGING = GroupLag(topic="t", partition=3, group="g", committed=None, end=9, offsets_behind=9, oldest_seconds=1.25)
+LAGGING = GroupLag(
+    topic="t",
+    partition=3,
+    group="g",
+    committed=None,
+    end=9,
+    offsets_behind=9,
+    oldest_seconds=1.25,
+    age_at_commit_seconds=None,
+)
 LAG = Lag(
     measured_at=NOON,
-    lags=(LAGGING, LAGGING.model_copy(update={"group": "quick", "offsets_behind": 0})),
+    lags=(LAGGING, LAGGING.model_copy(update={"group": "quick", "offsets_behind": 0, "age_at_commit_seconds": 0.012})),
     dead_letters={"t.dlq.g": 4, "t.dlq.quick": 0},
 )
 CAPACITY = Capacity(gpu_total_milli=8000, gpu_used_milli=1500, nodes=(NODE,))
@@ -96,7 +105,7 @@ READS: list[tuple[str, dict[str, Answer], list[str]]] = [
     ),
     ("usage show", {"GET /usage": USAGE}, ["input_tokens"]),
     ("quota show", {"GET /quota": QuotaState(plan=PLAN, limits=(LIMIT,))}, ["1,000", "400", "500", "plan team"]),
-    ("lag", {"GET /lag": LAG}, ["quick", "1.2", "t.dlq.g", "4 dead letters"]),
+    ("lag", {"GET /lag": LAG}, ["quick", "1.2", "0.012", "t.dlq.g", "4 dead letters"]),
     ("capacity --pool gpus", {"GET /capacity?pool=gpus": CAPACITY}, ["node-1", "64", "1.5 of 8 GPUs"]),
 ]
 

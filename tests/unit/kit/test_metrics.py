@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import time
 from pathlib import Path
 
 import pytest
@@ -47,11 +48,33 @@ def test_a_committed_batch_is_measured() -> None:
     metrics.observe_ages_at_commit("test.metrics", [record, record])
     assert REGISTRY.get_sample_value("taxiway_consumer_batch_records_sum", place) == 2
     name = "taxiway_lag_event_age_at_commit_seconds"
-    assert REGISTRY.get_sample_value(f"{name}_count", {"topic": "t", **place}) == 2
-    assert (REGISTRY.get_sample_value(f"{name}_sum", {"topic": "t", **place}) or 0) > 2 * 1_700_000_000
+    place |= {"topic": "t", "partition": "0"}
+    assert REGISTRY.get_sample_value(f"{name}_count", place) == 2
+    assert (REGISTRY.get_sample_value(f"{name}_sum", place) or 0) > 2 * 1_700_000_000
+
+
+def test_partitions_are_measured_apart_and_the_longest_wait_of_each_is_told() -> None:
+    now_ms = round(time.time() * 1000)
+    waited = [("t", 0, 30), ("t", 1, 5), ("t", 0, 20), ("u", 1, 1)]
+    records = [
+        Record(topic, partition, offset, None, None, [], now_ms - seconds * 1000)
+        for offset, (topic, partition, seconds) in enumerate(waited)
+    ]
+    longest = metrics.observe_ages_at_commit("test.apart", records)
+    assert longest == {
+        ("t", 0): pytest.approx(30, abs=1),
+        ("t", 1): pytest.approx(5, abs=1),
+        ("u", 1): pytest.approx(1, abs=1),
+    }
+    name, group = "taxiway_lag_event_age_at_commit_seconds", {"group": "test.apart"}
+    counts = [
+        REGISTRY.get_sample_value(f"{name}_count", {"topic": topic, "partition": str(partition), **group})
+        for topic, partition in longest
+    ]
+    assert counts == [2, 1, 1]
 
 
 def test_a_clock_that_is_behind_the_brokers_gives_no_negative_age() -> None:
     metrics.observe_ages_at_commit("test.ahead", [Record("t", 0, 0, None, None, [], timestamp_ms=2**53)])
-    place = {"topic": "t", "group": "test.ahead"}
+    place = {"topic": "t", "partition": "0", "group": "test.ahead"}
     assert REGISTRY.get_sample_value("taxiway_lag_event_age_at_commit_seconds_sum", place) == 0

@@ -38,6 +38,8 @@ class GroupLag(ContractModel):
     offsets_behind: int
     oldest_seconds: float
     """Age of the oldest record that is not committed; 0 when there is none."""
+    age_at_commit_seconds: float | None
+    """How long the first event of the last committed batch had waited then; null when the consumer does not say."""
 
 
 class Lag(ContractModel):
