@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from schemas.topics import topics_of
 from services.kit.checkpoints import Reached, pass_by
@@ -72,8 +72,9 @@ class Kit:
         interval: float = 1.0,
         wake: asyncio.Event | None = None,
         took_over: Tick | None = None,
+        on_release: Callable[[], None] | None = None,
     ) -> Component:
-        """A component that ticks while it holds the lease `name`."""
+        """A component that ticks while it holds the lease `name`; `on_release` is called when it no longer does."""
         return LeaseLoop(
             self.database,
             name,
@@ -82,6 +83,7 @@ class Kit:
             interval=interval,
             wake=wake,
             took_over=took_over,
+            on_release=on_release,
             reached=self.reached,
         )
 

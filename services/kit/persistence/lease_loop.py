@@ -34,6 +34,7 @@ class LeaseLoop:
         interval: float = 1.0,
         wake: asyncio.Event | None = None,
         took_over: Tick | None = None,
+        on_release: Callable[[], None] | None = None,
         reached: Reached = pass_by,
         heartbeat: Heartbeat | None = None,
     ) -> None:
@@ -45,6 +46,7 @@ class LeaseLoop:
         self._interval = interval
         self._wake = wake or asyncio.Event()
         self._took_over = took_over
+        self._on_release = on_release
         self._reached = reached
         self._heartbeat = heartbeat or Heartbeat(self.name, max(STALE_SECONDS, 3 * interval))
 
@@ -87,6 +89,8 @@ class LeaseLoop:
         finally:
             await _end(renewing, working)
             metrics.LEASES_HELD.labels(lease.name).set(0)
+            if self._on_release is not None:
+                self._on_release()
             if working.done() and not working.cancelled():
                 await self._give_back(lease)
 

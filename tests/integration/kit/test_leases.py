@@ -66,6 +66,28 @@ async def test_fenced_transaction_holds_a_take_over_off_until_it_commits(probe: 
     await database.close()
 
 
+@pytest.mark.parametrize("end", ["taken", "given back"])
+async def test_whoever_no_longer_holds_it_is_told(probe: Probe, end: str) -> None:
+    """What a holder showed to others, such as a gauge, it must take down: another shows it now."""
+    database = Database(probe.dsn, "/test/leases")
+    held: asyncio.Queue[Lease] = asyncio.Queue()
+    told, stopping = asyncio.Event(), asyncio.Event()
+    loop = LeaseLoop(database, "work", "old", held.put, interval=0.05, on_release=told.set)
+    running = asyncio.create_task(loop.run(stopping))
+    async with asyncio.timeout(10):
+        lease = await held.get()
+        assert not told.is_set()
+        if end == "taken":
+            await renew(database, lease, ttl=-1)
+            assert await acquire(database, "work", "new") is not None
+        else:
+            stopping.set()
+        await told.wait()
+        stopping.set()
+        await running
+    await database.close()
+
+
 async def test_dead_holder_is_replaced_within_ten_seconds(probe: Probe) -> None:
     database = Database(probe.dsn, "/test/leases")
     assert await acquire(database, "work", "dead") is not None
