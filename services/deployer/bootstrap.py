@@ -61,4 +61,6 @@ def _owner(
         wake=wake,
         resync_seconds=settings.resync_seconds,
     )
-    return kit.lease_loop(lease_name(shard), owner.tick, interval=settings.interval_seconds, wake=wake)
+    return kit.lease_loop(
+        lease_name(shard), owner.tick, interval=settings.interval_seconds, wake=wake, on_release=owner.let_go
+    )

@@ -24,13 +24,15 @@ async def build(platform: PlatformSettings, settings: MeteringSettings) -> int:
     kit = Kit("metering", platform, settings.postgres_dsn.get_secret_value())
     quota = RedisQuota(platform.redis_url.get_secret_value())
     books = PostgresBooks(kit.database)
+    reconciler = Reconciler(books, kit.clock, settings.reconcile_days)
     try:
         return await kit.run(
             QuotaRestorer(books, quota),
             kit.lease_loop(
                 LEASE,
-                Reconciler(books, kit.clock, settings.reconcile_days).tick,
+                reconciler.tick,
                 interval=settings.reconcile_interval_seconds,
+                on_release=reconciler.let_go,
             ),
             kit.consumer(METERING_TENANTS, tenant_handlers(PostgresTenantBook())),
             _stream(kit, settings, quota),

@@ -52,5 +52,10 @@ def _owner(kit: Kit, settings: SchedulerSettings, pool: str, wake: asyncio.Event
         batch_size=settings.batch_size,
     )
     return kit.lease_loop(
-        lease_name(pool), owner.tick, interval=settings.interval_seconds, wake=wake, took_over=owner.take_over
+        lease_name(pool),
+        owner.tick,
+        interval=settings.interval_seconds,
+        wake=wake,
+        took_over=owner.take_over,
+        on_release=owner.let_go,
     )

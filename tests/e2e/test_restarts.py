@@ -16,6 +16,7 @@ WARM_SECONDS = 1.5
 """Load before and after the restart, so that there is work in flight."""
 TAKE_OVER_SECONDS = 10.0
 POOL = "pool:default"
+QUEUE = "taxiway_scheduler_queue_length"
 OWNER, STANDBY = WorkerId("scheduler"), WorkerId("scheduler", "1")
 
 
@@ -62,6 +63,7 @@ async def test_a_frozen_owner_is_replaced_and_can_write_no_more(whole: Whole) ->
             finally:
                 whole.signal(OWNER, signal.SIGCONT)
             await eventually("refused write of the old owner", knows_that_it_lost)
+        assert [whole.shows(worker, QUEUE) for worker in (OWNER, STANDBY)] == [False, True], "or a sum counts it twice"
         await whole.settle()
     finally:
         await asyncio.to_thread(whole.platform.stop, STANDBY)

@@ -67,11 +67,18 @@ class Whole:
 
     def metric(self, worker: WorkerId, name: str, **labels: str) -> float:
         """The value of a metric of a worker with only a health port, summed over the labels that are not given."""
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        found = [line for line in self._series(worker, name) if all(text in line for text in wanted)]
+        return sum(float(line.rpartition(" ")[2]) for line in found)
+
+    def shows(self, worker: WorkerId, name: str) -> bool:
+        """Whether the worker has anything to say by this metric."""
+        return bool(self._series(worker, name))
+
+    def _series(self, worker: WorkerId, name: str) -> list[str]:
         port = self.platform.status()[str(worker)]["port"]
         lines = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text.splitlines()
-        wanted = [f'{label}="{value}"' for label, value in labels.items()]
-        found = [line for line in lines if re.match(rf"{name}[ {{]", line) and all(text in line for text in wanted)]
-        return sum(float(line.rpartition(" ")[2]) for line in found)
+        return [line for line in lines if re.match(rf"{name}[ {{]", line)]
 
     async def groups(self) -> dict[str, Group]:
         """All consumer groups, once they are stable."""

@@ -72,6 +72,11 @@ class RolloutOwner:
         if any(outcomes):
             self._wake.set()
 
+    def let_go(self) -> None:
+        """Show nothing more: the shard has, or will have, another owner."""
+        for phase in Phase:
+            metrics.ROLLOUTS.remove(str(self._shard), phase.value)
+
     async def _pass(self, lease: Lease, loaded: Loaded, view: ClusterView) -> bool:
         """One step of one rollout; returns whether another may follow at once."""
         rollout = loaded.rollout

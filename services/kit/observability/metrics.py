@@ -121,9 +121,9 @@ DECIDE_SECONDS = Histogram(
 )
 """The pure function alone, without the database."""
 QUEUE_LENGTH = Gauge("taxiway_scheduler_queue_length", "Requests that wait for capacity", ["pool"])
-"""Set by the pool's owner."""
+"""Shown by the pool's owner alone."""
 ROLLOUTS = Gauge("taxiway_deployer_rollouts", "Rollouts under way by phase", ["shard", "phase"])
-"""Set by the shard's owner."""
+"""Shown by the shard's owner alone."""
 ROLLOUTS_FROZEN = Counter("taxiway_deployer_frozen_total", "Passes that could not reach the cluster", ["shard"])
 """A pass that sees nothing changes nothing."""
 ANALYSES = Counter("taxiway_deployer_analyses_total", "Analyses by verdict", ["verdict"])
@@ -133,7 +133,7 @@ COMMANDS_DROPPED = Counter("taxiway_deployer_commands_dropped_total", "Commands 
 SAMPLES = Counter("taxiway_metering_samples_total", "Samples by outcome", ["outcome"])
 """outcome: `accepted`, `duplicate`."""
 METERING_DRIFT = Gauge("taxiway_metering_drift", "Raw sums minus ledger totals; must be 0", ["meter"])
-"""In the meter's base unit."""
+"""In the meter's base unit. Shown by the copy that compares alone."""
 QUOTA_OVERRUN = Counter(
     "taxiway_quota_expired_hold_used_total", "Holds that expired and were used after all", ["meter"]
 )

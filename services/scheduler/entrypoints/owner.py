@@ -76,6 +76,10 @@ class PoolOwner:
             len(snapshot.queue),
         )
 
+    def let_go(self) -> None:
+        """Show nothing more: the pool has, or will have, another owner."""
+        metrics.QUEUE_LENGTH.remove(self.pool)
+
     async def tick(self, lease: Lease) -> None:
         """Apply one batch of inputs; when there may be more, wake the loop again. Raises `LeaseLostError`."""
         if await self._apply_batch(lease):

@@ -84,6 +84,19 @@ async def test_a_rollout_that_cannot_go_on_does_not_stop_the_others() -> None:
     assert frozen("0") > before, "it stands still, and loudly"
 
 
+async def test_whoever_is_no_longer_the_owner_shows_no_rollouts() -> None:
+    world = World()
+    owner = owner_of(world, asyncio.Event())
+    await world.request(1)
+    for _ in range(2):
+        await owner.tick(LEASE)
+    shown = [{"shard": "0", "phase": phase.value} for phase in Phase]
+    assert sum(REGISTRY.get_sample_value("taxiway_deployer_rollouts", place) or 0 for place in shown) == 1
+    owner.let_go()
+    owner.let_go()
+    assert {REGISTRY.get_sample_value("taxiway_deployer_rollouts", place) for place in shown} == {None}
+
+
 async def test_lost_lease_ends_the_tick() -> None:
     world = World()
     await world.request(1)

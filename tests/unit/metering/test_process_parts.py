@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from schemas.envelope import Event
 from schemas.tenant import (
@@ -130,10 +131,14 @@ class Drifting(InMemoryAccounts):
 
 async def test_drift_is_published_by_meter() -> None:
     books = Drifting()
-    await Reconciler(books, HeldClock(NOON), days=2).tick(Lease("reconciliation", "me", 1))
+    reconciler = Reconciler(books, HeldClock(NOON), days=2)
+    await reconciler.tick(Lease("reconciliation", "me", 1))
     assert books.since == date(2026, 3, 13)
     assert metrics.METERING_DRIFT.labels("api_calls")._value.get() == 3
     assert metrics.METERING_DRIFT.labels("input_tokens")._value.get() == 0
+    # and taken down when another copy compares
+    reconciler.let_go()
+    assert REGISTRY.get_sample_value("taxiway_metering_drift", {"meter": "api_calls"}) is None
 
 
 @pytest.mark.parametrize("headers", [[("a", b"1"), ("a", b"2")], (("a", b"1"), ("a", b"2"))])

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from loguru import logger
+from prometheus_client import REGISTRY
 
 from schemas.base import EventData
 from schemas.placement import CapacityQueued, CapacityRejected, CapacityReleased, CapacityReserved
@@ -213,6 +215,16 @@ async def test_a_batch_that_takes_long_ends_early() -> None:
     assert office.wake.is_set()
     await office.drain()
     assert office.database.tables.reached["default"] == (8, 8)
+
+
+async def test_whoever_is_no_longer_the_owner_shows_no_queue() -> None:
+    """Over all copies the sum must be the queue's length: the next owner shows it too."""
+    office = await Office().given(node("n1", 1), tenant(), reserve("a"), reserve("b"))
+    await office.drain()
+    shown = partial(REGISTRY.get_sample_value, "taxiway_scheduler_queue_length", {"pool": "default"})
+    assert shown() == 1
+    office.owner.let_go()
+    assert shown() is None
 
 
 async def test_the_time_of_a_decision_is_the_clocks() -> None:
