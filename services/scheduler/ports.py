@@ -8,10 +8,11 @@ from typing import Protocol
 from uuid import UUID
 
 from schemas.base import EventData
+from schemas.errors import ContractError
 from schemas.placement import DecisionRecord
 from services.kit.persistence.unit_of_work import UnitOfWork
 from services.scheduler.domain.decision import NodeChanged, Numbered, TenantChanged
-from services.scheduler.domain.model import Input
+from services.scheduler.domain.model import Cause, Input
 from services.scheduler.domain.snapshot import Snapshot
 
 
@@ -22,6 +23,22 @@ class Pending:
     id: int
     """Its place in the log of inputs; grows, with gaps."""
     entry: Input
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """An input that cannot be read or applied. It stays in the log, where a person can see it and undo this."""
+
+    id: int
+    """Its place in the log of inputs, as `Pending.id`."""
+    tenant_id: UUID
+    """Tenant that the input is about."""
+    cause: Cause
+    """The message that was recorded."""
+    error_type: str
+    """Code of the breach of contract, or the class of an unexpected error."""
+    reason: str
+    """Why, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +79,22 @@ class PoolStore(Protocol):
     async def load(self, work: UnitOfWork, pool: str) -> Snapshot:
         """All that the pool's owner must know, from the store alone."""
 
-    async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending]:
-        """The oldest inputs that were not applied, in order."""
+    async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending | SetAside]:
+        """The oldest inputs that were neither applied nor set aside, in order; with a reason what cannot be read."""
 
     async def closed(self, work: UnitOfWork, pool: str, entries: Sequence[Input]) -> set[UUID]:
         """Those reservations of the inputs that were released or refused before, or that belong to another pool."""
 
     async def save(self, work: UnitOfWork, snapshot: Snapshot, applied: Sequence[Applied]) -> None:
         """Store what followed from a batch of inputs, and how far the pool has come."""
+
+    async def set_aside(self, work: UnitOfWork, inputs: Sequence[SetAside]) -> None:
+        """Store that these are not to be applied, and why."""
+
+
+def unreadable(id_: int, tenant_id: UUID, cause: Cause, error: ContractError) -> SetAside:
+    """An input of a type or form that this release does not know: a newer one recorded it, and was rolled back."""
+    return SetAside(id_, tenant_id, cause, error.code, f"{error.code}: {error.message}")
 
 
 def reservation_of(data: EventData) -> UUID | None:

@@ -122,6 +122,14 @@ DECIDE_SECONDS = Histogram(
 """The pure function alone, without the database."""
 QUEUE_LENGTH = Gauge("taxiway_scheduler_queue_length", "Requests that wait for capacity", ["pool"])
 """Shown by the pool's owner alone."""
+INPUTS_SET_ASIDE = Counter(
+    "taxiway_scheduler_inputs_set_aside_total", "Inputs that could not be read or applied", ["pool", "error_type"]
+)
+"""error_type: a code of `schemas.errors`, or the class of an unexpected error. A person must look at each."""
+FAILED_RETRIES = Counter(
+    "taxiway_scheduler_failed_retries_total", "Waiting requests that could not be tried", ["pool", "error_type"]
+)
+"""error_type: the class of the unexpected error. The request goes on waiting; nothing but a correction helps it."""
 ROLLOUTS = Gauge("taxiway_deployer_rollouts", "Rollouts under way by phase", ["shard", "phase"])
 """Shown by the shard's owner alone."""
 ROLLOUTS_FROZEN = Counter("taxiway_deployer_frozen_total", "Passes that could not reach the cluster", ["shard"])

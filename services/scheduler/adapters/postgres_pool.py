@@ -9,12 +9,13 @@ from uuid import UUID
 from sqlalchemy import TextClause
 
 from schemas.envelope import parse_data
+from schemas.errors import ContractError
 from services.kit.persistence.unit_of_work import UnitOfWork
 from services.scheduler.adapters import rows, statements
 from services.scheduler.domain.decision import Decided, NodeChanged, Placed, Released, TenantChanged
 from services.scheduler.domain.model import Cause, Input, Reservation
 from services.scheduler.domain.snapshot import Snapshot
-from services.scheduler.ports import Applied, Pending, reservation_of
+from services.scheduler.ports import Applied, Pending, SetAside, reservation_of, unreadable
 
 
 class PostgresPoolStore:
@@ -40,20 +41,14 @@ class PostgresPoolStore:
             decided=reached[0].decided if reached else 0,
         )
 
-    async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending]:
+    async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending | SetAside]:
         """Inputs without an `applied` number. One that commits late under a lower id is found later, never lost."""
-        found = await _fetch(work, statements.PENDING, pool=pool, limit=limit)
-        return [
-            Pending(
-                row.id,
-                Input(
-                    parse_data(row.type, row.data.encode(), lenient=True),
-                    row.tenant_id,
-                    Cause(row.input_id, row.input_position, row.origin),
-                ),
-            )
-            for row in found
-        ]
+        return [_pending(row) for row in await _fetch(work, statements.PENDING, pool=pool, limit=limit)]
+
+    async def set_aside(self, work: UnitOfWork, inputs: Sequence[SetAside]) -> None:
+        """Writes the reason beside each."""
+        marks = [{"tenant_id": item.tenant_id, "id": item.id, "reason": item.reason} for item in inputs]
+        await _each(work, statements.MARK_REJECTED, marks)
 
     async def closed(self, work: UnitOfWork, pool: str, entries: Sequence[Input]) -> set[UUID]:
         """Looks up the reservations that `entries` mention."""
@@ -94,6 +89,15 @@ class PostgresPoolStore:
     async def _save_released(self, work: UnitOfWork, pool: str, released: Sequence[Released]) -> None:
         await _each(work, statements.END_RESERVATION, [rows.released_row(pool, one) for one in released])
         await _each(work, statements.DROP_ALLOCATIONS, [rows.released_row(pool, one) for one in released])
+
+
+def _pending(row: Any) -> Pending | SetAside:
+    cause = Cause(row.input_id, row.input_position, row.origin)
+    try:
+        data = parse_data(row.type, row.data.encode(), lenient=True)
+    except ContractError as error:
+        return unreadable(row.id, row.tenant_id, cause, error)
+    return Pending(row.id, Input(data, row.tenant_id, cause))
 
 
 async def _fetch(work: UnitOfWork, statement: TextClause, **values: Any) -> Sequence[Any]:

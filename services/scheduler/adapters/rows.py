@@ -132,7 +132,7 @@ def request_from(row: SqlRow[Any]) -> Request:
         revision=row.revision,
         stage=row.stage,
         replicas=row.replicas,
-        resources=Resources.model_validate_json(row.resources),
+        resources=Resources.model_validate_json(row.resources, extra="ignore"),
         pool=row.pool,
         priority=row.priority,
         arrival=row.arrival,

@@ -18,7 +18,7 @@ ALLOCATIONS = text(
 PENDING = text(
     """
     SELECT id, tenant_id, type, data, input_id, input_position, origin FROM inputs
-    WHERE pool = :pool AND applied IS NULL ORDER BY id LIMIT :limit
+    WHERE pool = :pool AND applied IS NULL AND rejected IS NULL ORDER BY id LIMIT :limit
     """
 )
 CLOSED = text(
@@ -37,6 +37,7 @@ SAVE_POOL = text(
     """
 )
 MARK_APPLIED = text("UPDATE inputs SET applied = :number WHERE tenant_id = :tenant_id AND id = :id")
+MARK_REJECTED = text("UPDATE inputs SET rejected = :reason WHERE tenant_id = :tenant_id AND id = :id")
 SAVE_NODE = text(
     """
     INSERT INTO nodes (pool, name, rank, cpu_milli, memory_mib, gpu_count, gpu_model, is_present)

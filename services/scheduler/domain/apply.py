@@ -47,7 +47,7 @@ def retry(snapshot: Snapshot, policy: Policy) -> list[Outcome]:
         fewest = hopeless.get(request.resources)
         if (fewest is not None and request.replicas >= fewest) or not may_hold(snapshot, request):
             continue
-        placed = try_to_place(snapshot, request, policy)
+        placed = _try_again(snapshot, request, policy)
         if placed is None:
             hopeless[request.resources] = request.replicas
             continue
@@ -55,6 +55,15 @@ def retry(snapshot: Snapshot, policy: Policy) -> list[Outcome]:
         snapshot.reserve(Reservation(request, placed.allocations))
         outcomes.append(Decided(request, placed))
     return outcomes
+
+
+def _try_again(snapshot: Snapshot, request: Request, policy: Policy) -> Placed | None:
+    """The placement; None also when trying fails: that must not cost what led to it, such as a release."""
+    try:
+        return try_to_place(snapshot, request, policy)
+    except Exception as error:
+        snapshot.failed_retries.append((request, error))
+        return None
 
 
 def request_of(snapshot: Snapshot, entry: Input) -> Request:

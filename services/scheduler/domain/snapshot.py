@@ -34,6 +34,8 @@ class Snapshot:
         self.queue = Queue(waiting)
         self.closed: set[UUID] = set()
         """Reservations that ended, or belong to another pool, as far as the present inputs mention them."""
+        self.failed_retries: list[tuple[Request, Exception]] = []
+        """Waiting requests that could not be tried, and why; for the owner, who takes them from here, to tell."""
         self.gpu_milli_held: Counter[UUID] = Counter()
         """Thousandths of a GPU that each tenant holds in this pool."""
         self.applied = applied

@@ -1,4 +1,8 @@
-"""The owner of a pool: applies its inputs in batches, one transaction a batch, under the pool's lease."""
+"""The owner of a pool: applies its inputs in batches, one transaction a batch, under the pool's lease.
+
+An input that cannot be read or applied is set aside with its reason, and the next ones go on: were it tried for ever,
+one message would stop the pool.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from loguru import logger
 from schemas.envelope import Event
 from schemas.placement import DecisionRecord
 from services.kit.clock import Clock
+from services.kit.messaging.dead_letters import TripWire
 from services.kit.messaging.dispatch import UnitsOfWork
 from services.kit.messaging.origin import Origin
 from services.kit.observability import metrics, tracing
@@ -24,12 +29,23 @@ from services.scheduler.domain.events import event_of
 from services.scheduler.domain.model import Cause
 from services.scheduler.domain.policies import Policy
 from services.scheduler.domain.snapshot import Snapshot
-from services.scheduler.ports import Applied, Pending, PoolStore, Recorded
+from services.scheduler.ports import Applied, Pending, PoolStore, Recorded, SetAside
 
 ACTOR = "service:scheduler"
 """Who decides, whoever asked: that stands in the cause."""
+LONGEST = 1000
+"""Characters of a reason."""
 BUDGET = timedelta(seconds=1)
 """A batch ends early after this: its transaction keeps the lease from being renewed, and that expires after 6 s."""
+
+
+class _InapplicableError(Exception):
+    """Applying an input failed, and left the snapshot and the transaction half changed: neither can be used."""
+
+    def __init__(self, item: Pending, error: Exception) -> None:
+        super().__init__(f"input {item.id}: {error}")
+        self.item = item
+        self.error = error
 
 
 def lease_name(pool: str) -> str:
@@ -59,6 +75,7 @@ class PoolOwner:
         self._wake = wake
         self._batch_size = batch_size
         self._snapshot: Snapshot | None = None
+        self._trip_wire = TripWire()
 
     async def take_over(self, lease: Lease) -> None:
         """Forget what an earlier epoch knew and load the pool from the store. Raises `LeaseLostError`."""
@@ -81,8 +98,16 @@ class PoolOwner:
         metrics.QUEUE_LENGTH.remove(self.pool)
 
     async def tick(self, lease: Lease) -> None:
-        """Apply one batch of inputs; when there may be more, wake the loop again. Raises `LeaseLostError`."""
-        if await self._apply_batch(lease):
+        """Apply one batch of inputs; when there may be more, wake the loop again.
+
+        Raises `LeaseLostError`, and `TripWireError` when so many could not be applied that this release must be bad.
+        """
+        try:
+            more = await self._apply_batch(lease)
+        except _InapplicableError as failed:
+            more = True
+            await self._refuse(lease, failed)
+        if more:
             self._wake.set()
 
     async def _apply_batch(self, lease: Lease) -> bool:
@@ -93,17 +118,42 @@ class PoolOwner:
             if snapshot is None:
                 snapshot = await self._store.load(work, self.pool)
             pending = await self._store.pending(work, self.pool, self._batch_size)
-            applied = await self._apply(work, snapshot, pending) if pending else []
+            await self._set_aside(work, [item for item in pending if isinstance(item, SetAside)])
+            readable = [item for item in pending if isinstance(item, Pending)]
+            applied = await self._apply(work, snapshot, readable) if readable else []
         self._snapshot = snapshot
+        for _ in applied:
+            self._trip_wire.passed()
+        _report_failed_retries(snapshot)
         metrics.QUEUE_LENGTH.labels(self.pool).set(len(snapshot.queue))
-        return len(applied) < len(pending) or len(pending) == self._batch_size
+        return len(applied) < len(readable) or len(pending) == self._batch_size
+
+    async def _refuse(self, lease: Lease, failed: _InapplicableError) -> None:
+        """Set aside the input on which a batch failed; what came before it in the batch is applied again."""
+        self._trip_wire.check()
+        item, error = failed.item, failed.error
+        reason = f"{type(error).__name__}: {error}"[:LONGEST]
+        refused = SetAside(item.id, item.entry.tenant_id, item.entry.cause, type(error).__name__, reason)
+        logger.opt(exception=error).error("pool {}: a {} cannot be applied", self.pool, item.entry.data.type)
+        async with self._database.unit_of_work() as work:
+            await work.fence(lease)
+            await self._set_aside(work, [refused])
+        self._trip_wire.set_aside()
+
+    async def _set_aside(self, work: UnitOfWork, inputs: list[SetAside]) -> None:
+        if inputs:
+            await self._store.set_aside(work, inputs)
+            work.after_commit(partial(_report_set_aside, self.pool, inputs))
 
     async def _apply(self, work: UnitOfWork, snapshot: Snapshot, pending: list[Pending]) -> list[Applied]:
         snapshot.closed = await self._store.closed(work, self.pool, [item.entry for item in pending])
         started = self._clock.now()
         applied: list[Applied] = []
         for item in pending:
-            applied.append(self._apply_one(work, snapshot, item, self._clock.now()))
+            try:
+                applied.append(self._apply_one(work, snapshot, item, self._clock.now()))
+            except Exception as error:
+                raise _InapplicableError(item, error) from error
             if self._clock.now() - started > BUDGET:
                 break
         await self._store.save(work, snapshot, applied)
@@ -157,4 +207,23 @@ def _report(record: DecisionRecord, outcome: Numbered, event: Event[Any]) -> Non
     with tracing.following(event.traceparent):
         logger.bind(**about).info(
             "pool {} decision {}: {} reservation {}", record.pool, record.number, name, subject.reservation_id
+        )
+
+
+def _report_failed_retries(snapshot: Snapshot) -> None:
+    """Count and log them, and take them from the snapshot."""
+    for request, error in snapshot.failed_retries:
+        metrics.FAILED_RETRIES.labels(snapshot.pool, type(error).__name__).inc()
+        logger.bind(tenant=str(request.tenant_id), deployment=str(request.deployment_id)).opt(exception=error).error(
+            "pool {}: reservation {} cannot be tried; it goes on waiting", snapshot.pool, request.reservation_id
+        )
+    snapshot.failed_retries.clear()
+
+
+def _report_set_aside(pool: str, inputs: list[SetAside]) -> None:
+    """Count and log what was committed."""
+    for item in inputs:
+        metrics.INPUTS_SET_ASIDE.labels(pool, item.error_type).inc()
+        logger.bind(tenant=str(item.tenant_id), event_id=item.cause.input_id).error(
+            "pool {}: input {} ({}) is set aside: {}", pool, item.id, item.cause.input_position, item.reason
         )

@@ -16,6 +16,7 @@ from services.scheduler.domain.model import Input
 from services.scheduler.domain.policies import policy_named
 from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.entrypoints.owner import PoolOwner
+from services.scheduler.ports import Pending, SetAside
 from tests.contract.scheduler.conftest import Stores
 from tests.fakes.scheduler.builders import (
     NOW,
@@ -23,6 +24,7 @@ from tests.fakes.scheduler.builders import (
     TEAM,
     cpu_only,
     entry,
+    from_a_newer_release,
     gpus,
     identity,
     node,
@@ -32,6 +34,7 @@ from tests.fakes.scheduler.builders import (
     reserve,
     suspended,
     tenant,
+    with_a_new_meaning,
 )
 
 LIFE = (
@@ -107,7 +110,7 @@ async def test_inputs_come_back_as_they_were_in_order(stores: Stores) -> None:
         pending = await stores.pools.pending(work, "default", 100)
         few = await stores.pools.pending(work, "default", 3)
         assert await stores.pools.pending(work, "other", 100) == []
-    assert [each.entry for each in pending] == entries
+    assert [each.entry for each in pending if isinstance(each, Pending)] == entries
     assert few == pending[:3]
     assert [each.id for each in pending] == sorted(each.id for each in pending)
 
@@ -203,6 +206,29 @@ async def test_a_reservations_pool_is_found_by_its_tenant(stores: Stores) -> Non
         assert await stores.inputs.pool_of(work, TEAM, identity("a")) == "second"
         assert await stores.inputs.pool_of(work, OTHER_TEAM, identity("a")) is None
         assert await stores.inputs.pool_of(work, TEAM, identity("b")) is None
+
+
+async def test_what_cannot_be_read_comes_with_its_reason_in_its_place(stores: Stores) -> None:
+    await told(stores, node("n1"), from_a_newer_release(), with_a_new_meaning(), reserve("a"))
+    async with stores.unit_of_work() as work:
+        pending = await stores.pools.pending(work, "default", 100)
+    assert [type(each) for each in pending] == [Pending, SetAside, SetAside, Pending]
+    unknown, odd = (each for each in pending if isinstance(each, SetAside))
+    assert (unknown.tenant_id, unknown.error_type) == (TEAM, "unknown-type")
+    assert "taxiway.placement.migrate.v1" in unknown.reason
+    assert (odd.error_type, odd.reason.split(":")[0]) == ("schema", "schema")
+    assert "/pool" in odd.reason
+
+
+async def test_what_was_set_aside_is_not_pending(stores: Stores) -> None:
+    await told(stores, node("n1"), from_a_newer_release(), reserve("a"))
+    async with stores.unit_of_work() as work:
+        first, *_ = before = await stores.pools.pending(work, "default", 100)
+        assert isinstance(first, Pending)
+        bad = SetAside(first.id, first.entry.tenant_id, first.entry.cause, "ValueError", "because")
+        await stores.pools.set_aside(work, [bad, *(each for each in before if isinstance(each, SetAside))])
+    async with stores.unit_of_work() as work:
+        assert await stores.pools.pending(work, "default", 100) == before[2:]
 
 
 async def test_an_old_owners_write_fails(stores: Stores) -> None:

@@ -114,6 +114,26 @@ def requested(name: str, resources: Resources | None = None, *, first: int = 1, 
     )
 
 
+def from_a_newer_release() -> EventData:
+    """Something that a release will record which this one does not know, after which it was rolled back."""
+
+    class MigrateCapacity(ReleaseCapacity):
+        pass
+
+    MigrateCapacity.type = "taxiway.placement.migrate.v1"
+    return MigrateCapacity.model_validate(release("moved").model_dump())
+
+
+def with_a_new_meaning() -> EventData:
+    """A known type whose data this release cannot read."""
+
+    class ReserveCapacitySomewhere(ReserveCapacity):
+        pool: Any = "default"
+
+    ReserveCapacitySomewhere.type = ReserveCapacity.type
+    return ReserveCapacitySomewhere.model_validate(reserve("somewhere").model_dump() | {"pool": ["a", "b"]})
+
+
 def entry(data: EventData, tenant_id: UUID = TEAM) -> Input:
     """The data as a recorded input, of a message that is numbered by its content alone."""
     owner = getattr(data, "tenant_id", PLATFORM_TENANT if isinstance(data, NodeObserved | NodeRemoved) else tenant_id)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from uuid import UUID
 
-from schemas.envelope import Event
+from schemas.envelope import Event, parse_data
+from schemas.errors import ContractError
 from schemas.placement import ReleaseCapacity
 from services.kit.clock import Clock, HeldClock
 from services.kit.errors import LeaseLostError
@@ -18,7 +19,7 @@ from services.kit.persistence.unit_of_work import UnitOfWork
 from services.scheduler.domain.decision import Decided, NodeChanged, Placed, Queued, Released
 from services.scheduler.domain.model import Input, Node, Request, Reservation, Tenant
 from services.scheduler.domain.snapshot import Snapshot
-from services.scheduler.ports import Applied, Pending, Recorded, reservation_of
+from services.scheduler.ports import Applied, Pending, Recorded, SetAside, reservation_of, unreadable
 from tests.fakes.scheduler.builders import NOW
 
 Key = tuple[UUID, UUID]
@@ -32,6 +33,7 @@ class Row:
     pool: str
     entry: Input
     applied: int | None = None
+    rejected: str | None = None
 
 
 @dataclass
@@ -136,10 +138,18 @@ class InMemoryPoolStore:
             decided=decided,
         )
 
-    async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending]:
+    async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending | SetAside]:
         rows = enumerate(self._database.tables.inputs)
-        waiting = [Pending(number, row.entry) for number, row in rows if row.pool == pool and row.applied is None]
-        return waiting[:limit]
+        waiting = [
+            (number, row.entry)
+            for number, row in rows
+            if row.pool == pool and row.applied is None and row.rejected is None
+        ]
+        return [_read(number, entry) for number, entry in waiting[:limit]]
+
+    async def set_aside(self, work: UnitOfWork, inputs: Sequence[SetAside]) -> None:
+        for item in inputs:
+            self._database.tables.inputs[item.id].rejected = item.reason
 
     async def closed(self, work: UnitOfWork, pool: str, entries: Sequence[Input]) -> set[UUID]:
         tables = self._database.tables
@@ -178,3 +188,14 @@ class InMemoryPoolStore:
                 tables.waiting[key] = (pool, request)
             else:
                 tables.closed.add(key)
+
+
+def _read(number: int, entry: Input) -> Pending | SetAside:
+    """The input, by way of its text, as it is in a database."""
+    data = entry.data
+    try:
+        return Pending(
+            number, replace(entry, data=parse_data(data.type, data.model_dump_json().encode(), lenient=True))
+        )
+    except ContractError as error:
+        return unreadable(number, entry.tenant_id, entry.cause, error)

@@ -15,16 +15,32 @@ from prometheus_client import REGISTRY
 
 from schemas.base import EventData
 from schemas.placement import CapacityQueued, CapacityRejected, CapacityReleased, CapacityReserved
+from schemas.resources import Resources
 from services.kit.clock import HeldClock
 from services.kit.errors import LeaseLostError, TransientError
+from services.kit.messaging.dead_letters import TripWireError
 from services.kit.messaging.origin import Origin
 from services.kit.observability.logging import fields_of
 from services.kit.persistence.unit_of_work import UnitOfWork
-from services.scheduler.domain.policies import policy_named
+from services.scheduler.domain.cluster import Cluster, Ints
+from services.scheduler.domain.policies import Policy, policy_named
+from services.scheduler.domain.policies.best_fit import BestFit
 from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.entrypoints.owner import PoolOwner, lease_name
 from services.scheduler.ports import Applied
-from tests.fakes.scheduler.builders import NOW, TEAM, entry, gpus, identity, node, release, requested, reserve, tenant
+from tests.fakes.scheduler.builders import (
+    NOW,
+    TEAM,
+    entry,
+    from_a_newer_release,
+    gpus,
+    identity,
+    node,
+    release,
+    requested,
+    reserve,
+    tenant,
+)
 from tests.fakes.scheduler.stores import InMemoryDatabase, InMemoryInputLog, InMemoryPoolStore
 
 
@@ -40,6 +56,19 @@ class FailingPoolStore(InMemoryPoolStore):
             raise TransientError("database: gone")
 
 
+SULKS = gpus(1, 333)
+"""A demand that `Sulking` fails at."""
+
+
+class Sulking(BestFit):
+    """A policy with a bug."""
+
+    def scores(self, cluster: Cluster, rows: Ints, resources: Resources) -> Ints:
+        if resources == SULKS:
+            raise ZeroDivisionError("sulking")
+        return super().scores(cluster, rows, resources)
+
+
 class SlowClock(HeldClock):
     """Every look at it takes 0.4 s."""
 
@@ -51,19 +80,18 @@ class SlowClock(HeldClock):
 class Office:
     """An owner with a log that can be filled."""
 
-    def __init__(self, batch_size: int = 200, clock: HeldClock | None = None) -> None:
+    def __init__(self, batch_size: int = 200, clock: HeldClock | None = None, policy: Policy | None = None) -> None:
         self.clock = clock or HeldClock(NOW)
         self.database = InMemoryDatabase(self.clock)
         self.store = FailingPoolStore(self.database)
         self.wake = asyncio.Event()
-        self.owner = PoolOwner(
-            "default",
-            policy_named("default"),
-            self.database,
-            self.store,
-            self.clock,
-            self.wake,
-            batch_size=batch_size,
+        self.batch_size = batch_size
+        self.owner = self.hire(policy or policy_named("default"))
+
+    def hire(self, policy: Policy) -> PoolOwner:
+        """An owner that decides by this policy."""
+        return PoolOwner(
+            "default", policy, self.database, self.store, self.clock, self.wake, batch_size=self.batch_size
         )
 
     async def given(self, *messages: EventData) -> Office:
@@ -232,6 +260,78 @@ async def test_the_time_of_a_decision_is_the_clocks() -> None:
     office.clock.advance(90)
     await office.drain()
     assert office.said()[0].decision.decided_at == NOW + timedelta(seconds=90)
+
+
+def set_aside(error_type: str) -> float:
+    place = {"pool": "default", "error_type": error_type}
+    return REGISTRY.get_sample_value("taxiway_scheduler_inputs_set_aside_total", place) or 0.0
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 200])
+async def test_what_cannot_be_read_is_set_aside_and_the_next_ones_go_on(batch_size: int) -> None:
+    """A newer release recorded it, and was rolled back."""
+    before = set_aside("unknown-type")
+    office = await Office(batch_size).given(*LIFE[:3], from_a_newer_release(), *LIFE[3:])
+    whole = await Office().given(*LIFE)
+    await office.drain()
+    await whole.drain()
+    assert [data.model_dump_json() for data in office.said()] == [data.model_dump_json() for data in whole.said()]
+    bad = office.database.tables.inputs[3]
+    assert (bad.applied, bad.rejected is not None) == (None, True)
+    assert "taxiway.placement.migrate.v1" in str(bad.rejected)
+    assert set_aside("unknown-type") == before + 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 200])
+async def test_an_input_that_cannot_be_applied_costs_itself_only(batch_size: int) -> None:
+    before = set_aside("ZeroDivisionError")
+    office = await Office(batch_size, policy=Sulking()).given(*LIFE[:2], reserve("bad", SULKS), *LIFE[2:])
+    whole = await Office().given(*LIFE)
+    await office.drain()
+    await whole.drain()
+    assert [data.model_dump_json() for data in office.said()] == [data.model_dump_json() for data in whole.said()]
+    bad = office.database.tables.inputs[2]
+    assert (bad.applied, bad.rejected) == (None, "ZeroDivisionError: sulking")
+    assert set_aside("ZeroDivisionError") == before + 1
+
+
+async def test_a_waiting_request_that_cannot_be_tried_costs_no_release() -> None:
+    """It was queued while nothing was free, and fails when it is tried on what a release gave back."""
+    place, name = {"pool": "default", "error_type": "ZeroDivisionError"}, "taxiway_scheduler_failed_retries_total"
+    before = set_aside("ZeroDivisionError"), REGISTRY.get_sample_value(name, place) or 0
+    office = await Office(policy=Sulking()).given(*LIFE[:3], reserve("bad", SULKS), *LIFE[3:])
+    whole = await Office().given(*LIFE)
+    await office.drain()
+    await whole.drain()
+    asked = identity("bad")
+    others = [(type(data), data.reservation_id) for data in office.said() if data.reservation_id != asked]
+    assert others == [(type(data), data.reservation_id) for data in whole.said()]
+    assert [type(data) for data in office.said() if data.reservation_id == asked] == [CapacityQueued]
+    assert set_aside("ZeroDivisionError") == before[0]
+    assert (REGISTRY.get_sample_value(name, place) or 0) > before[1]
+
+
+async def test_what_was_set_aside_is_applied_when_a_person_says_so() -> None:
+    office = await Office(policy=Sulking()).given(*LIFE[:2], reserve("bad", SULKS))
+    await office.drain()
+    assert office.said() == []
+    office.owner = office.hire(policy_named("default"))
+    office.database.tables.inputs[2].rejected = None
+    await office.given()
+    await office.drain()
+    assert [type(data) for data in office.said()] == [CapacityReserved]
+
+
+async def test_an_owner_that_can_apply_nothing_stops_before_it_has_set_all_aside() -> None:
+    """Probably this release is bad, and not the inputs: they must be there when it was rolled back."""
+    bad = (reserve(f"bad {number}", SULKS) for number in range(80))
+    office = await Office(policy=Sulking()).given(*LIFE[:2], *bad)
+    with pytest.raises(TripWireError):
+        await office.drain()
+    with pytest.raises(TripWireError):
+        await office.drain()
+    left = [row for row in office.database.tables.inputs if row.applied is None and row.rejected is None]
+    assert 0 < len(left) <= 40
 
 
 async def test_a_duplicate_request_says_nothing_and_a_duplicate_release_says_zero() -> None:
