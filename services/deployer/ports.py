@@ -78,12 +78,35 @@ class Loaded:
     is_signalled: bool = False
     """Whether some of them were not seen by a saved pass before."""
 
+    @property
+    def deployment_id(self) -> UUID:
+        """The deployment."""
+        return self.rollout.deployment_id
+
+    @property
+    def tenant_id(self) -> UUID:
+        """Whose it is."""
+        return self.rollout.tenant_id
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A rollout whose records this release cannot read: a newer one wrote them, and was rolled back."""
+
+    deployment_id: UUID
+    tenant_id: UUID
+    error: Exception
+    """Why not."""
+
 
 class RolloutStore(Protocol):
     """The owner's side of the records. Every call may raise `TransientError`."""
 
-    async def load(self, shard: int, *, everything: bool) -> Sequence[Loaded]:
-        """The shard's rollouts that are active or were signalled; with `everything`, the settled ones too."""
+    async def load(self, shard: int, *, everything: bool) -> Sequence[Loaded | Unreadable]:
+        """The shard's rollouts that are active or were signalled; with `everything`, the settled ones too.
+
+        One that cannot be read hides none of the others.
+        """
 
     async def save(self, lease: Lease, loaded: Loaded, transition: Transition) -> None:
         """Store a transition with its events in one transaction; raises `LeaseLostError` for an old owner."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
@@ -14,7 +16,7 @@ from schemas.resources import Allocation
 from services.deployer.domain.model import Rollout
 from services.deployer.domain.observation import Answer, AnswerKind, Command, CommandKind, Inbound, Request
 from services.deployer.domain.transition import Transition
-from services.deployer.ports import Loaded
+from services.deployer.ports import Loaded, Unreadable
 from services.kit.messaging.origin import Origin
 from services.kit.persistence.database import Database
 from services.kit.persistence.leases import Lease
@@ -24,7 +26,8 @@ ACTOR = "service:deployer"
 
 ROLLOUTS = text(
     """
-    SELECT state::text AS state, signals, signals > seen_signals AS is_signalled FROM rollout
+    SELECT deployment_id, tenant_id, state::text AS state, signals, signals > seen_signals AS is_signalled
+    FROM rollout
     WHERE hash % :shards = :shard AND (:everything OR is_active OR signals > seen_signals)
     ORDER BY deployment_id
     """
@@ -65,6 +68,7 @@ ORIGINS = text(
 )
 
 Grouped = dict[UUID, list[RowMapping]]
+ReadT = TypeVar("ReadT")
 
 
 class PostgresRolloutStore:
@@ -74,18 +78,20 @@ class PostgresRolloutStore:
         self._database = database
         self._shards = shards
 
-    async def load(self, shard: int, *, everything: bool) -> Sequence[Loaded]:
+    async def load(self, shard: int, *, everything: bool) -> Sequence[Loaded | Unreadable]:
         """See `RolloutStore.load`."""
         values = {"shards": self._shards, "shard": shard, "everything": everything}
         async with self._database.unit_of_work() as work:
             rows = (await work.connection.execute(ROLLOUTS, values)).mappings().all()
             if not rows:
                 return []
-            rollouts = [Rollout.model_validate_json(row["state"]) for row in rows]
-            inbound = await _inbound(work, rollouts)
+            states = [
+                _readable(row, lambda row: Rollout.model_validate_json(row["state"], extra="ignore")) for row in rows
+            ]
+            recorded = await _recorded(work, [state for state in states if isinstance(state, Rollout)])
         return [
-            Loaded(rollout, inbound[rollout.deployment_id], row["signals"], row["is_signalled"])
-            for rollout, row in zip(rollouts, rows, strict=True)
+            state if isinstance(state, Unreadable) else _readable(row, partial(_loaded, state, recorded))
+            for state, row in zip(states, rows, strict=True)
         ]
 
     async def save(self, lease: Lease, loaded: Loaded, transition: Transition) -> None:
@@ -105,25 +111,50 @@ class PostgresRolloutStore:
                 work.emit(said.data, origin)
 
 
-async def _inbound(work: UnitOfWork, rollouts: Sequence[Rollout]) -> Mapping[UUID, Inbound]:
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """What handlers recorded for some deployments, as rows."""
+
+    requests: Grouped
+    commands: Grouped
+    answers: Grouped
+    suspensions: Mapping[UUID, str]
+    """Why, by tenant."""
+
+    def inbound(self, rollout: Rollout) -> Inbound:
+        """Of one of them; raises `ValueError` when a row cannot be read."""
+        identity = rollout.deployment_id
+        return Inbound(
+            requests=[_request(row) for row in self.requests.get(identity, [])],
+            command=next((_command(row) for row in self.commands.get(identity, [])), None),
+            answers={row["reservation_id"]: _answer(row) for row in self.answers.get(identity, [])},
+            suspension=self.suspensions.get(rollout.tenant_id),
+        )
+
+
+async def _recorded(work: UnitOfWork, rollouts: Sequence[Rollout]) -> _Recorded:
     deployments = [rollout.deployment_id for rollout in rollouts]
     latest = [rollout.latest for rollout in rollouts]
-    requests = await _grouped(work, REQUESTS, {"deployments": deployments, "latest": latest})
-    commands = await _grouped(work, COMMANDS, {"deployments": deployments})
     reservations = [identity for rollout in rollouts for identity in rollout.reservation_ids]
-    answers = await _grouped(work, ANSWERS, {"reservations": reservations})
     tenants = list({rollout.tenant_id for rollout in rollouts})
-    rows = (await work.connection.execute(SUSPENSIONS, {"tenants": tenants})).all()
-    suspensions = {row.tenant_id: row.reason for row in rows}
-    return {
-        rollout.deployment_id: Inbound(
-            requests=[_request(row) for row in requests.get(rollout.deployment_id, [])],
-            command=next((_command(row) for row in commands.get(rollout.deployment_id, [])), None),
-            answers={row["reservation_id"]: _answer(row) for row in answers.get(rollout.deployment_id, [])},
-            suspension=suspensions.get(rollout.tenant_id),
-        )
-        for rollout in rollouts
-    }
+    suspended = (await work.connection.execute(SUSPENSIONS, {"tenants": tenants})).all()
+    return _Recorded(
+        requests=await _grouped(work, REQUESTS, {"deployments": deployments, "latest": latest}),
+        commands=await _grouped(work, COMMANDS, {"deployments": deployments}),
+        answers=await _grouped(work, ANSWERS, {"reservations": reservations}),
+        suspensions={row.tenant_id: row.reason for row in suspended},
+    )
+
+
+def _readable(row: RowMapping, read: Callable[[RowMapping], ReadT]) -> ReadT | Unreadable:
+    try:
+        return read(row)
+    except ValueError as error:  # pydantic's and enumerations' errors are of this kind
+        return Unreadable(row["deployment_id"], row["tenant_id"], error)
+
+
+def _loaded(state: Rollout, recorded: _Recorded, row: RowMapping) -> Loaded:
+    return Loaded(state, recorded.inbound(state), row["signals"], row["is_signalled"])
 
 
 async def _grouped(work: UnitOfWork, statement: Any, values: Mapping[str, Any]) -> Grouped:

@@ -15,11 +15,16 @@ from services.deployer.domain.advance import advance, window_wanted
 from services.deployer.domain.model import Phase, Revision, Rollout
 from services.deployer.domain.observation import ClusterView, Observation
 from services.deployer.domain.transition import Action, ApplyWorkload, DeleteWorkload, Limits, Transition
-from services.deployer.ports import Cluster, Loaded, Metrics, RolloutStore, StaleWriteError, Workload
+from services.deployer.entrypoints.standstill import Standstill
+from services.deployer.ports import Cluster, Loaded, Metrics, RolloutStore, StaleWriteError, Unreadable, Workload
 from services.kit.clock import Clock
 from services.kit.errors import LeaseLostError, TransientError
 from services.kit.observability import metrics
 from services.kit.persistence.leases import Lease
+from services.kit.resilience import Backoff
+
+BACKOFF_SECONDS, MOST_BACKOFF_SECONDS = 1.0, 60.0
+"""How long a rollout stands still that failed unexpectedly: doubled each time, with jitter, up to the bound."""
 
 
 def lease_name(shard: int) -> str:
@@ -41,6 +46,7 @@ class RolloutOwner:
         *,
         wake: asyncio.Event,
         resync_seconds: float = 10.0,
+        backoff: Backoff | None = None,
     ) -> None:
         self._shard = shard
         self._store = store
@@ -51,20 +57,28 @@ class RolloutOwner:
         self._wake = wake
         self._resync = timedelta(seconds=resync_seconds)
         self._resync_at: datetime | None = None
+        self._standstill = Standstill(clock, backoff or Backoff(BACKOFF_SECONDS, MOST_BACKOFF_SECONDS))
 
     async def tick(self, lease: Lease) -> None:
         """One pass over the shard. A cluster that is away freezes it: nothing is stored, moved or scaled."""
         everything = self._is_resync_due()
-        loaded = await self._store.load(self._shard, everything=everything)
-        self._count_phases(loaded)
+        found = await self._store.load(self._shard, everything=everything)
+        self._count_phases([item for item in found if isinstance(item, Loaded)])
+        due = [item for item in found if not self._standstill.holds(item.deployment_id)]
+        for item in due:
+            if isinstance(item, Unreadable):
+                self._stand_still(item, item.error)
+        await self._pass_all(lease, [item for item in due if isinstance(item, Loaded)])
+
+    async def _pass_all(self, lease: Lease, loaded: Sequence[Loaded]) -> None:
         if not loaded:
             return
         try:
-            views = await self._cluster.observe([item.rollout.deployment_id for item in loaded])
+            views = await self._cluster.observe([item.deployment_id for item in loaded])
         except TransientError as error:
             self._freeze("all", error)
             return
-        passes = (self._pass(lease, item, views[item.rollout.deployment_id]) for item in loaded)
+        passes = (self._pass(lease, item, views) for item in loaded)
         outcomes = await asyncio.gather(*passes, return_exceptions=True)  # all ended, before a lost lease is told
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
@@ -77,25 +91,33 @@ class RolloutOwner:
         for phase in Phase:
             metrics.ROLLOUTS.remove(str(self._shard), phase.value)
 
-    async def _pass(self, lease: Lease, loaded: Loaded, view: ClusterView) -> bool:
+    async def _pass(self, lease: Lease, loaded: Loaded, views: Mapping[UUID, ClusterView]) -> bool:
         """One step of one rollout; returns whether another may follow at once."""
-        rollout = loaded.rollout
-        with logger.contextualize(deployment=str(rollout.deployment_id), tenant=str(rollout.tenant_id)):
+        with logger.contextualize(deployment=str(loaded.deployment_id), tenant=str(loaded.tenant_id)):
             try:
-                return await self._step(lease, loaded, view)
+                moved = await self._step(lease, loaded, views[loaded.deployment_id])
             except (TransientError, LeaseLostError):
                 raise
-            except Exception as error:  # one rollout that cannot be understood must not stop the shard
-                self._freeze(rollout.deployment_id, error)
-                logger.opt(exception=error).error("a rollout cannot go on")
+            except Exception as error:
+                self._stand_still(loaded, error)
                 return False
+        self._standstill.passed(loaded.deployment_id)
+        return moved
+
+    def _stand_still(self, item: Loaded | Unreadable, error: Exception) -> None:
+        """One rollout that cannot be understood must not stop the shard, nor be tried at every pass."""
+        metrics.FAILED_PASSES.labels(str(self._shard)).inc()
+        seconds = self._standstill.failed(item.deployment_id)
+        logger.bind(deployment=str(item.deployment_id), tenant=str(item.tenant_id)).opt(exception=error).error(
+            "shard {}: a rollout cannot go on; tried again in {:.0f} s", self._shard, seconds
+        )
 
     async def _step(self, lease: Lease, loaded: Loaded, view: ClusterView) -> bool:
         now = self._clock.now()
         try:
             measured = await self._measure(loaded.rollout, now)
         except TransientError as error:
-            self._freeze(loaded.rollout.deployment_id, error)
+            self._freeze(loaded.deployment_id, error)
             return False
         transition = advance(loaded.rollout, Observation(view, loaded.inbound, measured), now, self._limits)
         moved = await self._store_transition(lease, loaded, transition)

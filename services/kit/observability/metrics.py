@@ -134,6 +134,8 @@ ROLLOUTS = Gauge("taxiway_deployer_rollouts", "Rollouts under way by phase", ["s
 """Shown by the shard's owner alone."""
 ROLLOUTS_FROZEN = Counter("taxiway_deployer_frozen_total", "Passes that could not reach the cluster", ["shard"])
 """A pass that sees nothing changes nothing."""
+FAILED_PASSES = Counter("taxiway_deployer_failed_passes_total", "Passes that failed unexpectedly", ["shard"])
+"""One rollout stands still, and is tried again ever more seldom; the log says which and why. The others go on."""
 ANALYSES = Counter("taxiway_deployer_analyses_total", "Analyses by verdict", ["verdict"])
 """verdict: as in `AnalysisCompleted`."""
 COMMANDS_DROPPED = Counter("taxiway_deployer_commands_dropped_total", "Commands without meaning now", ["command"])

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
+from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
+from sqlalchemy import text
 
 from infra.local.simulators import nodes as simulated
 from infra.local.simulators.server import simulators
@@ -35,6 +37,14 @@ from tests.fakes.deployer.stores import InMemoryNodeStore, InMemoryRolloutStore
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 NODES = [Node("n1", "default", 64000, 262144, 2, "P100"), Node("n2", "default", 32000, 131072, 0, "")]
+
+
+SPOIL_STATE = "UPDATE rollout SET state = jsonb_build_object('phase', 'orbiting') WHERE deployment_id = :deployment"
+GROW_STATE = "UPDATE rollout SET state = jsonb_set(state, '{canary,spec,grown}', '1') WHERE deployment_id = :deployment"
+SPOIL_COMMAND = """
+INSERT INTO command (tenant_id, deployment_id, kind, reason, origin)
+SELECT tenant_id, deployment_id, 'fly', 'why not', '{}' FROM rollout WHERE deployment_id = :deployment
+"""
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,10 @@ class Records:
     """Takes the lease over from whoever has it."""
     said: Callable[[], Awaitable[list[tuple[str, str | None]]]]
     """Type and actor of each event that was emitted, in order."""
+    spoil: Mapping[str, Callable[[UUID], Awaitable[None]]]
+    """Makes what is recorded of a deployment unreadable: its `state`, or a `command`."""
+    grow: Callable[[UUID], Awaitable[None]]
+    """Adds a field of a newer release to the spec of what is on its way."""
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +152,18 @@ def records(request: pytest.FixtureRequest) -> Records:
         database.unit_of_work,
         take,
         lambda: outbox_of(database),
+        {
+            "state": lambda deployment: execute(database, SPOIL_STATE, deployment),
+            "command": lambda deployment: execute(database, SPOIL_COMMAND, deployment),
+        },
+        lambda deployment: execute(database, GROW_STATE, deployment),
     )
+
+
+async def execute(database: Database, statement: str, deployment_id: UUID) -> None:
+    """Do this to a deployment's records."""
+    async with database.unit_of_work() as work:
+        await work.connection.execute(text(statement), {"deployment": deployment_id})
 
 
 def in_memory_records() -> Records:
@@ -153,7 +178,18 @@ def in_memory_records() -> Records:
         return [*rollouts, *((data.type, "service:deployer") for data in nodes.said)]
 
     no_work = cast(Callable[[], AbstractAsyncContextManager[UnitOfWork]], lambda: nullcontext(cast(UnitOfWork, None)))
-    return Records(store, store, nodes, no_work, take, said)
+
+    async def spoil_state(deployment_id: UUID) -> None:
+        store.spoil_state(deployment_id)
+
+    async def spoil_command(deployment_id: UUID) -> None:
+        store.spoil_command(deployment_id)
+
+    async def grow_state(deployment_id: UUID) -> None:
+        store.grow_state(deployment_id)
+
+    spoil = {"state": spoil_state, "command": spoil_command}
+    return Records(store, store, nodes, no_work, take, said, spoil, grow_state)
 
 
 async def outbox_of(database: Database) -> list[tuple[str, str | None]]:

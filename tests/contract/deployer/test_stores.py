@@ -22,7 +22,7 @@ from services.deployer.domain.observation import (
     Request,
 )
 from services.deployer.domain.transition import Transition
-from services.deployer.ports import Loaded
+from services.deployer.ports import Loaded, Unreadable
 from services.kit.errors import LeaseLostError
 from services.kit.messaging.origin import Origin
 from tests.contract.deployer.conftest import NODES, Records
@@ -76,8 +76,9 @@ class Case:
             await self.records.intake.answer(work, event, answer, self.tenant)
 
     async def load(self, *, everything: bool = False) -> Loaded | None:
-        loaded = await self.records.rollouts.load(0, everything=everything)
-        return next((item for item in loaded if item.rollout.deployment_id == self.deployment), None)
+        found = await self.records.rollouts.load(0, everything=everything)
+        loaded = [item for item in found if isinstance(item, Loaded)]
+        return next((item for item in loaded if item.deployment_id == self.deployment), None)
 
     async def loaded(self) -> Loaded:
         loaded = await self.load()
@@ -114,6 +115,29 @@ async def test_state_comes_back_as_it_was_saved(case: Case) -> None:
     transition = await case.step()
     assert (await case.loaded()).rollout == transition.state
     assert transition.state.phase is Phase.RESERVING
+
+
+@pytest.mark.parametrize("what", ["state", "command"])
+async def test_what_cannot_be_read_hides_nothing_else(records: Records, what: str) -> None:
+    """A newer release recorded it, and was rolled back."""
+    bad, good = Case(records), Case(records)
+    for case in (bad, good):
+        await case.request(1)
+    await records.spoil[what](bad.deployment)
+    found = {item.deployment_id: item for item in await records.rollouts.load(0, everything=True)}
+    unreadable, loaded = found[bad.deployment], found[good.deployment]
+    assert isinstance(unreadable, Unreadable)
+    assert unreadable.tenant_id == bad.tenant
+    assert isinstance(unreadable.error, ValueError)
+    assert isinstance(loaded, Loaded)
+    assert [request.revision for request in loaded.inbound.requests] == [1]
+
+
+async def test_a_field_that_a_newer_release_added_is_ignored(case: Case) -> None:
+    await case.request(1)
+    state = (await case.step()).state
+    await case.records.grow(case.deployment)
+    assert (await case.loaded()).rollout == state
 
 
 async def test_settled_and_seen_is_left_alone(case: Case) -> None:

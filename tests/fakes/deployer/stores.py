@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 from uuid import UUID
 
 from schemas.base import EventData
@@ -13,11 +15,13 @@ from services.deployer.domain.model import Rollout
 from services.deployer.domain.node import Node, NodeChange
 from services.deployer.domain.observation import Answer, Command, CommandKind, Inbound, Request
 from services.deployer.domain.transition import Transition
-from services.deployer.ports import Loaded
+from services.deployer.ports import Loaded, Unreadable
 from services.kit.errors import LeaseLostError, PermanentError
 from services.kit.messaging.origin import Origin
 from services.kit.persistence.leases import Lease
 from services.kit.persistence.unit_of_work import UnitOfWork
+
+SPOILT = '{"phase": "orbiting"}'
 
 
 @dataclass
@@ -45,10 +49,14 @@ class InMemoryRolloutStore:
         self.suspended: dict[UUID, str] = {}
         self._commands = 0
 
-    async def load(self, shard: int, *, everything: bool) -> Sequence[Loaded]:
+    async def load(self, shard: int, *, everything: bool) -> Sequence[Loaded | Unreadable]:
         """See `RolloutStore.load`."""
-        loaded = [self._loaded(row) for row in self.rows.values()]
-        return [item for item in loaded if everything or item.is_signalled or item.rollout.is_active]
+        found = [self._loaded_or_not(deployment_id, row) for deployment_id, row in self.rows.items()]
+        return [
+            item
+            for item in found
+            if everything or isinstance(item, Unreadable) or item.is_signalled or item.rollout.is_active
+        ]
 
     async def save(self, lease: Lease, loaded: Loaded, transition: Transition) -> None:
         """See `RolloutStore.save`."""
@@ -111,11 +119,35 @@ class InMemoryRolloutStore:
         for row in self.rows.values():
             row.signals += row.tenant_id == tenant_id
 
+    def spoil_state(self, deployment_id: UUID) -> None:
+        """A newer release stored a state that this one cannot read."""
+        self.rows[deployment_id].state = SPOILT
+
+    def grow_state(self, deployment_id: UUID) -> None:
+        """A newer release stored a field that this one does not know."""
+        state = json.loads(self.rows[deployment_id].state)
+        state["canary"]["spec"]["grown"] = 1
+        self.rows[deployment_id].state = json.dumps(state)
+
+    def spoil_command(self, deployment_id: UUID) -> None:
+        """A newer release recorded a command that this one does not know."""
+        row = self.rows[deployment_id]
+        unknown = Command(0, cast(CommandKind, "fly"), "why not", "user:ada")
+        row.commands.insert(0, (unknown, Origin(row.tenant_id, "user:ada")))
+
+    def _loaded_or_not(self, deployment_id: UUID, row: Row) -> Loaded | Unreadable:
+        try:
+            return self._loaded(row)
+        except ValueError as error:
+            return Unreadable(deployment_id, row.tenant_id, error)
+
     def _loaded(self, row: Row) -> Loaded:
-        rollout = Rollout.model_validate_json(row.state)
+        rollout = Rollout.model_validate_json(row.state, extra="ignore")
         requests = [request for number, (request, _) in sorted(row.requests.items()) if number > rollout.latest]
         answers = {found: self.answers[found] for found in rollout.reservation_ids if found in self.answers}
         command = row.commands[0][0] if row.commands else None
+        if command:
+            CommandKind(command.kind)
         inbound = Inbound(requests, command, answers, self.suspended.get(rollout.tenant_id))
         return Loaded(rollout, inbound, row.signals, row.signals > row.seen)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
+from collections.abc import Callable
+from uuid import UUID, uuid4
 
 import pytest
 from prometheus_client import REGISTRY
@@ -19,16 +20,29 @@ from services.deployer.entrypoints.rollouts import RolloutOwner
 from services.kit.errors import LeaseLostError
 from services.kit.messaging.origin import Origin
 from services.kit.persistence.leases import Lease
-from tests.fakes.deployer.stores import InMemoryNodeStore
-from tests.unit.deployer.world import LEASE, LIMITS, TENANT, World, spec_of, stage_zero
+from services.kit.resilience import Backoff
+from tests.fakes.deployer.stores import InMemoryNodeStore, InMemoryRolloutStore
+from tests.unit.deployer.world import DEPLOYMENT, LEASE, LIMITS, TENANT, World, spec_of, stage_zero
 
 NODES_LEASE = Lease("nodes", "test", 1)
 
 
 def owner_of(world: World, wake: asyncio.Event, resync_seconds: float = 1e9) -> RolloutOwner:
     return RolloutOwner(
-        0, world.store, world.cluster, world.metrics, world.clock, LIMITS, wake=wake, resync_seconds=resync_seconds
+        0,
+        world.store,
+        world.cluster,
+        world.metrics,
+        world.clock,
+        LIMITS,
+        wake=wake,
+        resync_seconds=resync_seconds,
+        backoff=Backoff(base=1, cap=60, uniform=lambda _, longest: longest),
     )
+
+
+def failed(shard: str) -> float:
+    return REGISTRY.get_sample_value("taxiway_deployer_failed_passes_total", {"shard": shard}) or 0.0
 
 
 def frozen(shard: str) -> float:
@@ -77,11 +91,54 @@ async def test_a_rollout_that_cannot_go_on_does_not_stop_the_others() -> None:
     broken = {"canary": first_revision(request), "latest": 1, "phase": Phase.SURGING, "stage": 9}
     world.store.rows[other].state = world.store.rollout(other).model_copy(update=broken).model_dump_json()
     await world.request(1)
-    before = frozen("0")
+    before = failed("0")
     await world.run(100)
     assert world.rollout.stable is not None
     assert world.store.rollout(other).stage == 9
-    assert frozen("0") > before, "it stands still, and loudly"
+    assert failed("0") > before, "it stands still, and loudly"
+
+
+@pytest.mark.parametrize("spoil", [InMemoryRolloutStore.spoil_state, InMemoryRolloutStore.spoil_command])
+async def test_a_rollout_that_cannot_be_read_does_not_stop_the_others(
+    spoil: Callable[[InMemoryRolloutStore, UUID], None],
+) -> None:
+    world, other = World(), uuid4()
+    await world.store.request(None, other, Request(1, spec_of("v1"), uuid4(), 4), Origin(TENANT, "key:ab", "c", "c"))
+    spoil(world.store, other)
+    await world.request(1)
+    before = failed("0")
+    await world.run(100)
+    assert world.rollout.stable is not None
+    assert failed("0") > before, "it stands still, and loudly"
+
+
+async def test_a_rollout_that_failed_is_looked_at_again_after_a_while_and_longer_each_time() -> None:
+    world = World()
+    await world.promoted(1)
+    owner = owner_of(world, asyncio.Event(), resync_seconds=1)
+    state = world.store.rows[DEPLOYMENT].state
+    world.store.spoil_state(DEPLOYMENT)
+    tries = []
+    for _ in range(240):
+        before = failed("0")
+        await owner.tick(LEASE)
+        tries.append(failed("0") - before)
+        world.clock.advance(1)
+    when = [second for second, count in enumerate(tries) if count]
+    assert when == [0, 2, 6, 14, 30, 62, 122, 182]
+    # and when it can be read again, it goes on, with the first pass that is due
+    world.store.rows[DEPLOYMENT].state = state
+    world.cluster.forget()
+    for _ in range(60):
+        await owner.tick(LEASE)
+        world.clock.advance(1)
+    assert len(world.cluster.live_slots()) == 4
+    world.store.spoil_state(DEPLOYMENT)
+    before = failed("0")
+    for _ in range(3):
+        await owner.tick(LEASE)
+        world.clock.advance(1)
+    assert failed("0") == before + 2, "what was well in between is tried again soon"
 
 
 async def test_whoever_is_no_longer_the_owner_shows_no_rollouts() -> None:
