@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -24,7 +25,7 @@ from services.kit.observability import metrics, tracing
 from services.kit.persistence.leases import Lease
 from services.kit.persistence.unit_of_work import UnitOfWork
 from services.scheduler.domain.apply import apply
-from services.scheduler.domain.decision import Decided, Numbered, Released
+from services.scheduler.domain.decision import Decided, Numbered, Outcome, Released
 from services.scheduler.domain.events import event_of
 from services.scheduler.domain.model import Cause
 from services.scheduler.domain.policies import Policy
@@ -36,7 +37,7 @@ ACTOR = "service:scheduler"
 LONGEST = 1000
 """Characters of a reason."""
 BUDGET = timedelta(seconds=1)
-"""A batch ends early after this: its transaction keeps the lease from being renewed, and that expires after 6 s."""
+"""A batch ends early after this, so that nobody waits long for what was decided."""
 
 
 class _InapplicableError(Exception):
@@ -46,6 +47,17 @@ class _InapplicableError(Exception):
         super().__init__(f"input {item.id}: {error}")
         self.item = item
         self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One input that was applied to the snapshot, and what came of it."""
+
+    item: Pending
+    number: int
+    """Of the input, in the pool's order."""
+    outcomes: tuple[Outcome, ...]
+    decided_at: datetime
 
 
 def lease_name(pool: str) -> str:
@@ -111,16 +123,26 @@ class PoolOwner:
             self._wake.set()
 
     async def _apply_batch(self, lease: Lease) -> bool:
-        """Whether more inputs may wait. The snapshot is forgotten first: only a commit makes its changes true."""
+        """Whether more inputs may wait. The snapshot is forgotten first: only a commit makes its changes true.
+
+        Deciding lies between two transactions, and in a thread: one that takes long, such as a release that many wait
+        for, must neither hold locks nor keep the lease from being renewed.
+        """
         snapshot, self._snapshot = self._snapshot, None
         async with self._database.unit_of_work() as work:
             await work.fence(lease)
             if snapshot is None:
                 snapshot = await self._store.load(work, self.pool)
             pending = await self._store.pending(work, self.pool, self._batch_size)
-            await self._set_aside(work, [item for item in pending if isinstance(item, SetAside)])
             readable = [item for item in pending if isinstance(item, Pending)]
-            applied = await self._apply(work, snapshot, readable) if readable else []
+            snapshot.closed = await self._store.closed(work, self.pool, [item.entry for item in readable])
+        decided = await asyncio.to_thread(self._decide, snapshot, readable)
+        async with self._database.unit_of_work() as work:
+            await work.fence(lease)
+            await self._set_aside(work, [item for item in pending if isinstance(item, SetAside)])
+            applied = [self._applied(work, snapshot, step) for step in decided]
+            if applied:
+                await self._store.save(work, snapshot, applied)
         self._snapshot = snapshot
         for _ in applied:
             self._trip_wire.passed()
@@ -145,31 +167,30 @@ class PoolOwner:
             await self._store.set_aside(work, inputs)
             work.after_commit(partial(_report_set_aside, self.pool, inputs))
 
-    async def _apply(self, work: UnitOfWork, snapshot: Snapshot, pending: list[Pending]) -> list[Applied]:
-        snapshot.closed = await self._store.closed(work, self.pool, [item.entry for item in pending])
+    def _decide(self, snapshot: Snapshot, pending: list[Pending]) -> list[_Step]:
         started = self._clock.now()
-        applied: list[Applied] = []
+        steps: list[_Step] = []
         for item in pending:
+            began = time.perf_counter()
             try:
-                applied.append(self._apply_one(work, snapshot, item, self._clock.now()))
+                outcomes = apply(snapshot, item.entry, self._policy)
             except Exception as error:
                 raise _InapplicableError(item, error) from error
-            if self._clock.now() - started > BUDGET:
+            metrics.DECIDE_SECONDS.labels(self.pool).observe(time.perf_counter() - began)
+            now = self._clock.now()
+            steps.append(_Step(item, snapshot.applied, tuple(outcomes), now))
+            if now - started > BUDGET:
                 break
-        await self._store.save(work, snapshot, applied)
-        return applied
+        return steps
 
-    def _apply_one(self, work: UnitOfWork, snapshot: Snapshot, item: Pending, now: datetime) -> Applied:
-        started = time.perf_counter()
-        outcomes = apply(snapshot, item.entry, self._policy)
-        metrics.DECIDE_SECONDS.labels(self.pool).observe(time.perf_counter() - started)
-        numbered = [outcome for outcome in outcomes if isinstance(outcome, Decided | Released)]
+    def _applied(self, work: UnitOfWork, snapshot: Snapshot, step: _Step) -> Applied:
+        numbered = [outcome for outcome in step.outcomes if isinstance(outcome, Decided | Released)]
         return Applied(
-            id=item.id,
-            tenant_id=item.entry.tenant_id,
-            number=snapshot.applied,
-            changes=tuple(outcome for outcome in outcomes if not isinstance(outcome, Decided | Released)),
-            recorded=tuple(self._say(work, snapshot, outcome, now) for outcome in numbered),
+            id=step.item.id,
+            tenant_id=step.item.entry.tenant_id,
+            number=step.number,
+            changes=tuple(outcome for outcome in step.outcomes if not isinstance(outcome, Decided | Released)),
+            recorded=tuple(self._say(work, snapshot, outcome, step.decided_at) for outcome in numbered),
         )
 
     def _say(self, work: UnitOfWork, snapshot: Snapshot, outcome: Numbered, now: datetime) -> Recorded:

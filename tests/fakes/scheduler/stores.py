@@ -79,18 +79,23 @@ class InMemoryDatabase:
         self._clock = clock or HeldClock(NOW)
         self.notified: list[str] = []
         """Pools whose owners would have been notified, in order."""
+        self.open = 0
+        """Transactions under way."""
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[UnitOfWork]:
         """Commits when the block ends; leaves no trace when it raises."""
         before = copy.deepcopy(self.tables)
         work = InMemoryUnitOfWork(self.tables, self._clock)
+        self.open += 1
         try:
             yield work
             await work.flush()
         except BaseException:
             self.tables.__dict__.update(before.__dict__)
             raise
+        finally:
+            self.open -= 1
         work.committed()
 
     async def lease(self, name: str) -> Lease:

@@ -70,11 +70,25 @@ class Sulking(BestFit):
 
 
 class SlowClock(HeldClock):
-    """Every look at it takes 0.4 s."""
+    """Every look at it takes 0.6 s."""
 
     def now(self) -> datetime:
-        self.advance(0.4)
+        self.advance(0.6)
         return super().now()
+
+
+class Watching(BestFit):
+    """A policy that notes, whenever it is asked, how many transactions are open and whether the loop runs meanwhile."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.database = InMemoryDatabase()
+        self.seen: list[tuple[int, bool]] = []
+
+    def scores(self, cluster: Cluster, rows: Ints, resources: Resources) -> Ints:
+        ran = asyncio.run_coroutine_threadsafe(asyncio.sleep(0, True), self.loop).result(5)
+        self.seen.append((self.database.open, ran))
+        return super().scores(cluster, rows, resources)
 
 
 class Office:
@@ -225,6 +239,17 @@ async def test_a_new_epoch_forgets_what_the_old_one_knew() -> None:
     await office.given(reserve("b"))
     await office.drain()
     assert [type(data) for data in office.said()] == [CapacityReserved, CapacityQueued]
+
+
+async def test_deciding_holds_no_transaction_open_and_keeps_nothing_else_from_running() -> None:
+    """A release that many wait for may take seconds: meanwhile the lease must be renewed, and no lock be held."""
+    watching = Watching(asyncio.get_running_loop())
+    office = Office(policy=watching)
+    watching.database = office.database
+    await office.given(*LIFE)
+    await office.owner.tick(office.lease)
+    assert watching.seen
+    assert set(watching.seen) == {(0, True)}
 
 
 async def test_a_full_batch_wakes_the_loop_for_the_rest() -> None:
