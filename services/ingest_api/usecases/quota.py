@@ -70,7 +70,8 @@ class QuotaDesk:
         except QuotaDenied as denied:
             raise _exceeded(denied) from None
         except QuotaConflict:
-            raise Problem("conflict", f"Hold {hold_id} stands for other amounts: use a fresh id.") from None
+            text = f"Hold {hold_id} stands for other amounts, or was committed already: use a fresh id."
+            raise Problem("conflict", text) from None
         return Hold(
             hold_id=hold_id,
             settle_as=name,

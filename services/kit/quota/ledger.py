@@ -97,6 +97,8 @@ class RedisQuota:
             raise QuotaUnavailable(LOST)
         if outcome == "conflict":
             raise QuotaConflict(f"hold {hold_id!r} stands for other amounts already")
+        if outcome == "spent":
+            raise QuotaConflict(f"hold {hold_id!r} was committed already")
         if outcome == "denied":
             raise QuotaDenied(asks[details[0] - 1], _usage(details[1]))
         return Held(hold_id, tuple(_usage(usage) for usage in details[0]))

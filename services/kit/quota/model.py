@@ -4,7 +4,7 @@ TransientError
 └── QuotaUnavailable   Redis is away, or has lost its data and is not rebuilt yet: answer 503, admit nothing
 TaxiwayError
 ├── QuotaDenied        the ask does not fit under its limit
-└── QuotaConflict      the hold's id stands for other asks already
+└── QuotaConflict      the hold's id stands for other asks, or was committed already
 """
 
 from __future__ import annotations

@@ -133,6 +133,18 @@ async def test_a_retry_across_midnight_is_the_same_hold(bench: Bench) -> None:
     assert await bench.quota.read([bench.day(), tomorrow]) == [Usage(held=30), Usage()]
 
 
+async def test_a_hold_that_was_committed_is_not_granted_again(bench: Bench) -> None:
+    """It would set nothing aside: a gateway that names holds by its callers' ids would serve any number for one."""
+    asks = [Ask(bench.day(), 30, 50)]
+    await bench.quota.hold("h", asks, 60)
+    await bench.quota.commit("h", {CALLS: 20})
+    for _ in range(2):
+        with pytest.raises(QuotaConflict):
+            await bench.quota.hold("h", asks, 60)
+        await bench.quota.settle(bench.day(), 0, 20, 1, ["h"])
+    assert await bench.quota.usage(bench.day()) == Usage(settled=20, held=0)
+
+
 async def test_release_gives_back_and_the_id_can_be_used_again(bench: Bench) -> None:
     await bench.quota.hold("h", [Ask(bench.day(), 30, 50)], 60)
     await bench.quota.release("h")
@@ -188,7 +200,8 @@ async def test_a_commit_after_its_own_settlement_changes_nothing(bench: Bench) -
     await bench.quota.settle(bench.month(), 0, 20, 7, ["h"])
     await bench.quota.commit("h", {CALLS: 20})
     await bench.quota.release("h")
-    await bench.quota.hold("h", [Ask(bench.day(), 20, 50), Ask(bench.month(), 20, 50)], 60)
+    with pytest.raises(QuotaConflict):
+        await bench.quota.hold("h", [Ask(bench.day(), 20, 50), Ask(bench.month(), 20, 50)], 60)
     assert await bench.quota.read([bench.day(), bench.month()]) == [Usage(settled=20), Usage(settled=20)]
 
 

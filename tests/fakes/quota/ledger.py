@@ -58,7 +58,9 @@ class InMemoryQuota:
         known = self._holds.get(hold_id)
         if known is not None and known.asks != fingerprint(asks):
             raise QuotaConflict(f"hold {hold_id!r} stands for other amounts already")
-        if known is None or (known.state == "held" and known.expires <= self._clock.now()):
+        if known is not None and known.state != "held":
+            raise QuotaConflict(f"hold {hold_id!r} was committed already")
+        if known is None or known.expires <= self._clock.now():
             self._place(hold_id, asks, ttl_seconds)
         return Held(hold_id, tuple(self._usage(ask.scope) for ask in asks))
 

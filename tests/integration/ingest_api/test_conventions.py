@@ -254,3 +254,23 @@ def test_a_trace_begins_here_and_is_found_on_the_log_and_in_the_log(door: FrontD
     records = read_all(door.addresses.kafka_bootstrap, "taxiway.deployment.events.v1")
     [record] = [record for record in records if record.key == deployment_id.encode()]
     assert (header_text(record.headers, "ce_traceparent") or "").split("-")[1] == trace_id
+
+
+def test_a_body_that_breaks_a_rule_very_often_gets_a_short_answer(acme: Account) -> None:
+    wrong = SPEC | {"canary": {"weights": [0] * 100_000}}
+    answer = acme.api.post("/deployments", wrong)
+    assert answer.status_code == 422
+    assert 0 < len(answer.json()["errors"]) <= 20
+    assert len(answer.content) < 20_000
+
+
+def test_made_up_methods_are_one_method_to_the_metrics(door: FrontDoor) -> None:
+    for number in range(5):
+        httpx.request(f"BREW{number}", f"http://127.0.0.1:{door.port}/api/v1/models")
+    seen = [
+        line
+        for line in httpx.get(f"http://127.0.0.1:{door.health_port}/metrics").text.splitlines()
+        if "http_request" in line
+    ]
+    assert any('method="_OTHER"' in line for line in seen)
+    assert not any("BREW" in line for line in seen)

@@ -15,6 +15,10 @@ from services.kit.observability import metrics, tracing
 MAX_BODY_BYTES = 1024 * 1024
 """Four times the largest usage record; everything else is far smaller."""
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER_METHOD = "_OTHER"
+"""For all others (OpenTelemetry's word): anybody can invent any number of methods, and each would be a series."""
+
 
 class Observation:
     """Middleware: sets `trace_id` in the request's state, and answers with it in `X-Trace-Id`."""
@@ -50,11 +54,10 @@ def _noting(send: Send, outcome: dict[str, int], trace_id: str) -> Send:
 
 def _observe(scope: Scope, span: trace.Span, status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "none")
-    span.update_name(f"{scope['method']} {route}")
-    span.set_attributes(
-        {"http.request.method": scope["method"], "http.route": route, "http.response.status_code": status}
-    )
-    metrics.HTTP_SECONDS.labels(scope["method"], route, str(status)).observe(seconds)
+    method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
+    span.update_name(f"{method} {route}")
+    span.set_attributes({"http.request.method": method, "http.route": route, "http.response.status_code": status})
+    metrics.HTTP_SECONDS.labels(method, route, str(status)).observe(seconds)
 
 
 class BodyTooLargeError(HTTPException):

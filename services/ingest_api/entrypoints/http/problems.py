@@ -26,6 +26,8 @@ CODE_OF_STATUS = {
     415: "unsupported-media-type",
 }
 """For errors that the web framework raises itself."""
+MOST_VIOLATIONS = 20
+"""Told at once: a body can break a rule a hundred thousand times."""
 AGAIN = (
     "Something the platform needs is away. Send the same request again after Retry-After, with the same "
     "Idempotency-Key and sample ids: what was done already is not done twice."
@@ -86,7 +88,7 @@ def of_validation(error: RequestValidationError) -> Problem:
     items = error.errors()
     if any(item["type"] == "json_invalid" for item in items):
         return Problem("malformed-body", f"The body is not JSON: {items[0]['ctx']['error']}.")
-    violations = [_violation(item) for item in items]
+    violations = [_violation(item) for item in items[:MOST_VIOLATIONS]]
     return Problem("invalid-request", "Mend the fields listed in errors.", errors=violations)
 
 

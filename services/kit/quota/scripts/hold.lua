@@ -4,6 +4,8 @@ local tenant, id, ttl, asks = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local key, now = hold_key(id), now_ms()
 local known = redis.call('HMGET', key, 'asks', 'state', 'expires')
 if known[1] and known[1] ~= asks then return {'conflict'} end
+-- It was used: granted again it would set nothing aside, and the second request would pass uncounted.
+if known[1] and known[2] ~= 'held' then return {'spent'} end
 
 local wanted = {}
 for i = 5, #ARGV, 4 do
@@ -22,7 +24,7 @@ local function answer()
   return {'held', usages}
 end
 
-if known[1] and (known[2] ~= 'held' or tonumber(known[3]) > now) then return answer() end
+if known[1] and tonumber(known[3]) > now then return answer() end
 
 for i, part in ipairs(wanted) do
   local settled, usage = used(part.bucket)
