@@ -95,6 +95,7 @@ class LeaseLoop:
             await self._tick(lease)
             self._reached(Checkpoint.LEASE_TICKED)
             if not stopping.is_set():
+                self._heartbeat.rest(self._interval)
                 await _wait(self._wake, self._interval)
 
     async def _keep(self, lease: Lease) -> None:
