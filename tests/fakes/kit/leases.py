@@ -52,6 +52,8 @@ class InMemoryLeases:
         self.rows: dict[str, Row] = {}
         self.is_away = False
         """Whether no transaction can be opened."""
+        self.failing: set[Any] = set()
+        """The statements that fail for now."""
         self.calls: list[Any] = []
         """The statements so far."""
         self._now = now or HeldSeconds()
@@ -76,6 +78,8 @@ class InMemoryLeases:
     async def execute(self, statement: Any, given: Mapping[str, Any]) -> Answer:
         """One of the four statements."""
         self.calls.append(statement)
+        if statement in self.failing:
+            raise TransientError("database: connection lost")
         by = {ACQUIRE: self._acquire, RENEW: self._renew, RELEASE: self._release, FENCE: self._fence}
         return Answer(by[statement](given))
 

@@ -170,9 +170,8 @@ async def test_a_round_that_was_cut_off_leaves_the_lease_to_expire(leases: InMem
     async with running(LeaseLoop(leases.database, NAME, "me", work.tick)):
         await eventually(lambda: len(work.leases) == 1)
         # when the lease cannot be renewed
-        leases.is_away = True
+        leases.failing.add(RENEW)
         await eventually(lambda: metric("taxiway_lease_held") == 0)
-        leases.is_away = False
     # then nobody gets it before its time
     assert RELEASE not in leases.calls
 
