@@ -106,6 +106,12 @@ def test_requests_that_nobody_answered_are_on_no_side() -> None:
     assert world.faults() == []
 
 
+def test_without_any_traffic_nothing_is_shown() -> None:
+    world = World.that_went_well()
+    world.answered.clear()
+    assert len(world.faults()) == 4 * (len(world.deployments) - len(BAD)) + len(BAD)
+
+
 def test_one_request_at_each_end_of_a_window_may_be_on_the_other_side() -> None:
     world = World.that_went_well()
     shifted = next(index for index, answer in enumerate(world.answered) if answer.revision == 2)
