@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PY := .venv/bin/python
-STATE ?= .state
+TAXIWAY := $(PY) -m services.cli.main
 
 .PHONY: help setup demo test lint types generate nightly bench up down clean
 
@@ -16,10 +16,10 @@ demo: setup ## the main job, on real parts: deploy, roll out, meter, refuse, rep
 	@$(PY) -m infra.demo $(if $(JSON),--json) $(if $(TRACE),--trace "$(TRACE)")
 
 up: setup ## leave the platform running for a person
-	@.venv/bin/taxiway up
+	@$(TAXIWAY) up
 
-down: ## stop it without residue
-	@.venv/bin/taxiway down
+down: ## stop every process of it; the data stays in .state, and `make up` goes on with it
+	@$(TAXIWAY) down
 
 lint: setup ## format, lint, import rules, drift of generated files
 	.venv/bin/ruff format --check .
@@ -42,5 +42,6 @@ bench: setup ## measure the pipeline beside its hand-written baseline
 generate: setup ## write schemas/jsonschema from the models
 	$(PY) -m schemas.generate
 
-clean: ## remove what the build and the runs left (not .venv and .tools)
+clean: ## stop what runs here, remove its data and what tests and tools left (not .venv and .tools)
+	@if [ -x $(PY) ]; then for state in .state/demo .state; do $(TAXIWAY) --state $$state down --purge; done; fi
 	rm -rf .state .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .import_linter_cache

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace, console: Console) -> Outcome:
     try:
         console.print("starting Kafka, Postgres, Redis, the simulated cluster and the four services …")
         platform.up()
-        story = Story(platform.description(), options.trace, lambda title: console.print(f"[bold]{title}"))
+        story = Story(platform, options.trace, lambda title: console.print(f"[bold]{title}"))
         outcome = story.outcome
         asyncio.run(story.tell())
     except LocalError as error:

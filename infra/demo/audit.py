@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from infra.demo.deployments import Deployed
+from infra.demo.trails import events_of
 from schemas.base import EventData
 from schemas.deployment import DeploymentRequested
 from schemas.placement import CapacityRejected, CapacityReserved
@@ -16,13 +18,27 @@ from schemas.topics import DEPLOYMENT_EVENTS, PLACEMENT_EVENTS, ROLLOUT_EVENTS
 from services.cli.history import HistoryLine, read_history
 from services.kit.messaging.replay import Replayed, replay
 
-WHOLE_STORY = (DeploymentRequested, CapacityReserved, StageEntered, TrafficShifted, AnalysisCompleted, RolloutPromoted)
-"""What the history of a promoted canary must have."""
-
 
 def read_log(bootstrap: str) -> list[Replayed]:
     """All deployment, placement and rollout events."""
     return list(replay(bootstrap, [DEPLOYMENT_EVENTS, PLACEMENT_EVENTS, ROLLOUT_EVENTS]))
+
+
+def deployment_faults(log: Sequence[Replayed], deployments: Sequence[Deployed]) -> Iterator[str]:
+    """First revisions that do not serve, or did not come by the channel they were meant to; nothing when all did."""
+    actors = {
+        event.key: event.actor or ""
+        for event in events_of(log)
+        if isinstance(event.data, DeploymentRequested) and event.data.revision == 1
+    }
+    for item in deployments:
+        if item.state != "serving":
+            yield f"{item.spec.name} is {item.state}"
+        channel, actor = "producer:" if item.by_kafka else "key:", actors.get(item.deployment_id, "")
+        if not actor.startswith(channel):
+            yield f"{item.spec.name} was asked for by {actor or 'nobody'} instead of a {channel.rstrip(':')}"
+    if len({item.by_kafka for item in deployments}) < 2:
+        yield "only one channel was used"
 
 
 def count(log: Sequence[Replayed]) -> dict[str, int]:
@@ -65,7 +81,34 @@ def history_of(bootstrap: str, item: Deployed) -> list[HistoryLine]:
     return read_history(bootstrap, UUID(item.deployment_id))
 
 
-def tells_the_whole_story(lines: Sequence[HistoryLine]) -> bool:
-    """Whether who asked, what was decided, each stage and the end stand in it, every one with its place in the log."""
-    types = {line.type for line in lines}
-    return {kind.type for kind in WHOLE_STORY} <= types and all(line.place and line.words for line in lines)
+def history_faults(lines: Sequence[HistoryLine], revision: int, weights: Sequence[int]) -> Iterator[str]:
+    """What the printed history lacks of a promoted revision: who asked, each decision with its reason, each stage, the
+    end; a time and a place on every line, and its lag on every line but the first. Nothing when all is there.
+    """
+    for what, kind, pattern in _wanted(revision, weights):
+        if not any(line.type == kind.type and re.search(pattern, line.words) for line in lines):
+            yield f"it does not say {what}"
+    if not any(line.type == DeploymentRequested.type and line.actor for line in lines):
+        yield "it does not say who asked"
+    for number, line in enumerate(lines):
+        if not line.words or not line.place:
+            yield f"line {number + 1} is without words or place"
+        if number and (line.lag_seconds is None or line.lag_seconds < 0):
+            yield f"line {number + 1} has the lag {line.lag_seconds}"
+    times = [line.appended_at for line in lines]
+    if times != sorted(times):
+        yield "it is not in the order of time"
+
+
+def _wanted(revision: int, weights: Sequence[int]) -> Iterator[tuple[str, type[EventData], str]]:
+    """What must be said, by which event, and the words that say it."""
+    asked = rf"^(API key|Producer|\w+) \S.* asked for revision {revision} of \S+, and it was admitted"
+    decided = rf"for stage 0 of revision {revision}: .*Decision \d+ of pool \S+ by policy \S+ \S+: \S+"
+    yield f"who asked for revision {revision}", DeploymentRequested, asked
+    yield "what was decided for it, and why", CapacityReserved, decided
+    for stage, weight in enumerate(weights):
+        name = f"[Ss]tage {stage} of revision {revision}"
+        yield f"that stage {stage} began", StageEntered, rf"^{name} began: \d+ replicas? ready, {weight} %"
+        yield f"that {weight} % were read back", TrafficShifted, rf"revision {revision} gets {weight} %"
+        yield f"the verdict on stage {stage} with its reason", AnalysisCompleted, rf"{name} says Pass: .*\d+ request"
+    yield "that it was promoted", RolloutPromoted, rf"^Revision {revision}, version \S+, has all traffic"

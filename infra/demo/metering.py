@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -90,6 +90,16 @@ async def await_totals(trace: Trace, tenants: list[Tenant], sent: Sent) -> Count
         counted = await _read(trace, tenants, sent)
     await asyncio.sleep(1)
     return await _read(trace, tenants, sent)
+
+
+def usage_faults(trace: Trace, sent: Sent, counted: Counted) -> Iterator[str]:
+    """Where the totals that the API reports are not what was sent; nothing when they are exact."""
+    if counted.totals != trace.totals:
+        yield f"totals are {counted.totals} instead of the file's {trace.totals}"
+    if not counted.is_exact:
+        yield "a tenant's totals are not its own"
+    if counted.duplicates != sent.again:
+        yield f"{sent.again} samples were sent twice, {counted.duplicates} were told as duplicates"
 
 
 def _is_complete(counted: Counted, sent: Sent) -> bool:

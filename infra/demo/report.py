@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from infra.demo.audit import percentile
@@ -51,6 +52,9 @@ def show(outcome: Outcome, console: Console, logs: str) -> None:
     for name, holds in outcome.checks.items():
         table.add_row(name.replace("_", " "), f"{outcome.seconds.get(name, 0):.1f}", "yes" if holds else "[red]NO")
     console.print(table)
+    for name, faults in outcome.faults.items():
+        for fault in faults:
+            console.print(f"[red]{name.partition('_')[0]}: {escape(fault)}")
     for line in _facts(outcome):
         console.print(line)
     console.print(f"logs: {logs}")
@@ -96,7 +100,7 @@ def _facts(outcome: Outcome) -> list[str]:
     if outcome.refusals is not None:
         facts.append(f"over quota: {outcome.refusals.hold_detail}")
         facts.append(f"over the GPU limit: {outcome.refusals.deployment_detail}")
-        facts.append(f"dead letters: {', '.join(outcome.refusals.dead_letters)}")
+        facts.append(f"dead letters: {', '.join(letter.error_type for letter in outcome.refusals.dead_letters)}")
     seconds = outcome.placement_seconds
     facts.append(
         f"request to reserved GPUs: p50 {percentile(seconds, 0.5):.3f} s, p99 {percentile(seconds, 0.99):.3f} s"

@@ -6,8 +6,25 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import aiohttp
+
+from infra.local.simulators.gateway import REVISION_HEADER
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One inference request, as its sender saw it."""
+
+    deployment_id: str
+    sent_at: datetime
+    """UTC."""
+    status: int
+    """HTTP status; 0 when no answer came."""
+    revision: int | None
+    """Who answered, by the gateway's header; None when nobody did."""
 
 
 class Traffic:
@@ -17,8 +34,13 @@ class Traffic:
         self._gateway_url = gateway_url
         self._pause = 1 / rate
         self._senders: dict[str, asyncio.Task[None]] = {}
-        self.answers: Counter[int] = Counter()
+        self.answered: list[Answered] = []
+        """Every request that has ended, in the order of their ends."""
+
+    @property
+    def answers(self) -> Counter[int]:
         """Requests by HTTP status."""
+        return Counter(answer.status for answer in self.answered)
 
     def add(self, deployment_id: str) -> None:
         """Send requests to this deployment too."""
@@ -38,18 +60,20 @@ class Traffic:
                 await asyncio.gather(*self._senders.values(), return_exceptions=True)
 
     async def _send(self, deployment_id: str) -> None:
-        url = f"{self._gateway_url}/{deployment_id}/v1/infer"
         under_way: set[asyncio.Task[None]] = set()
         while True:
-            request = asyncio.create_task(self._one(url))
+            request = asyncio.create_task(self._one(deployment_id))
             under_way.add(request)
             request.add_done_callback(under_way.discard)
             await asyncio.sleep(self._pause)
 
-    async def _one(self, url: str) -> None:
+    async def _one(self, deployment_id: str) -> None:
+        sent_at, status, revision = datetime.now(UTC), 0, None
         try:
+            url = f"{self._gateway_url}/{deployment_id}/v1/infer"
             async with self._session.post(url, json={"prompt": "hello"}) as response:
                 await response.read()
-                self.answers[response.status] += 1
+                status, revision = response.status, response.headers.get(REVISION_HEADER)
         except (aiohttp.ClientError, TimeoutError):
-            self.answers[0] += 1
+            pass
+        self.answered.append(Answered(deployment_id, sent_at, status, int(revision) if revision else None))

@@ -42,6 +42,10 @@ class Credentials:
         self._issuer_file = folder / "issuer-key.pem"
         self._passwords_file = folder / "passwords.json"
 
+    def exist(self) -> bool:
+        """Whether they were made here; what lies in a folder without them is somebody else's."""
+        return self._issuer_file.exists()
+
     def ensure(self) -> None:
         """Make what is missing; what is there stays."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

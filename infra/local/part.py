@@ -50,7 +50,10 @@ class Part(ABC):
     def is_healthy(self) -> bool:
         """Whether it serves now; answers within seconds and never raises."""
 
-    def after_kill(self) -> None:  # noqa: B027 - most have nothing to do
+    def after_stop(self) -> None:  # noqa: B027 - most have nothing to do
+        """Put away what lies outside its folder while it runs."""
+
+    def after_kill(self) -> None:  # noqa: B027
         """Clear away what the part leaves in the kernel when it is killed."""
 
     def remove(self) -> None:  # noqa: B027

@@ -80,7 +80,7 @@ class Platform:
         """`down`, and remove all data."""
         self.down()
         self.stack.destroy()
-        if self._file.exists():
+        if self.credentials.exist():  # they are made first: an `up` that was interrupted has them too
             _remove(self.state_dir)
 
     def start(self, worker: WorkerId) -> None:

@@ -4,13 +4,12 @@ import contextlib
 import shutil
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import ClassVar
 
 import psutil
 
-from infra.local import postgres_program
+from infra.local import postgres_home, postgres_program
 from infra.local.account import Account, unprivileged
 from infra.local.errors import PartFailed
 from infra.local.part import Part
@@ -21,7 +20,6 @@ from infra.local.process import Launch, end, run
 SUPERUSER = "postgres"
 _INITDB_SECONDS = 60.0
 _ORPHAN_SECONDS = 10.0
-_OPEN_TO_ALL = "/var/tmp"  # noqa: S108 - a folder of our own is made in it
 _LONGEST_SOCKET_PATH = 107  # sun_path of unix(7), less its closing zero
 
 
@@ -60,8 +58,8 @@ class Postgres(Part):
 
     def prepare(self) -> Launch:
         """At the first start make the data; after a crash clear away what would keep the server from starting."""
-        home = self._home()
         account = unprivileged()
+        home = postgres_home.move_out(self.folder, account)
         program = postgres_program.choose(self._data_major()).for_account(account, home / "program")
         if not (home / "data").exists():
             self._initialise(program, home, account)
@@ -81,27 +79,14 @@ class Postgres(Part):
         if len(lines) > 6 and lines[6].split():
             subprocess.run(("ipcrm", "-m", lines[6].split()[-1]), capture_output=True)
 
+    def after_stop(self) -> None:
+        """Bring the data back where it had to be put elsewhere."""
+        postgres_home.move_back(self.folder, unprivileged())
+
     def remove(self) -> None:
-        """Remove the data where it had to be put elsewhere, see `_home`."""
+        """Remove the data where it had to be put elsewhere."""
         if self.folder.is_symlink():
             shutil.rmtree(self.folder.resolve(), ignore_errors=True)
-
-    def _home(self) -> Path:
-        """The folder of data and sockets, which the server's account can enter.
-
-        Where the state directory lies below a folder that is closed to that account (root's home, a test's own
-        temporary folder) it is a temporary folder instead, and the part's folder a link to it.
-        """
-        account = unprivileged()
-        if not self.folder.exists():
-            self.folder.unlink(missing_ok=True)  # a link whose target was cleaned away, and the data with it
-            self.folder.mkdir(mode=0o700)
-            if account is not None:
-                account.own(self.folder)
-                if not account.can_execute(self.folder):
-                    self.folder.rmdir()
-                    self.folder.symlink_to(_outside(account))
-        return self.folder.resolve()
 
     def _data_major(self) -> int | None:
         with contextlib.suppress(OSError):
@@ -140,16 +125,6 @@ class Postgres(Part):
         with contextlib.suppress(OSError):
             return (self.folder / "data" / "postmaster.pid").read_text().splitlines()
         return []
-
-
-def _outside(account: Account) -> Path:
-    for parent in dict.fromkeys((tempfile.gettempdir(), _OPEN_TO_ALL)):  # the first is a private one for some users
-        folder = Path(tempfile.mkdtemp(prefix="taxiway-postgres-", dir=parent))
-        account.own(folder)
-        if account.can_execute(folder):
-            return folder
-        folder.rmdir()
-    raise PartFailed(f"postgres: {account.name} cannot enter {parent}: set TMPDIR to a folder it can")
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:

@@ -61,6 +61,7 @@ class SupervisedPart:
         """Ask it to end, and kill it when it does not."""
         process.stop(self._record.process, self.part.stop_signal, self.part.stop_seconds)
         self._note(None)
+        self.part.after_stop()
 
     def kill(self) -> None:
         """SIGKILL, as a crash would."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -64,11 +64,17 @@ def up(context: typer.Context, as_json: AsJson = False) -> None:
         typer.echo("\nNext: taxiway tenants create NAME, taxiway keys create NAME ci, export TAXIWAY_TOKEN=<the key>")
 
 
-def down(context: typer.Context) -> None:
-    """Stop the local platform; its data stays."""
+def down(
+    context: typer.Context,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove its data, credentials and logs too.")] = False,
+) -> None:
+    """Stop every process of the local platform. Its data stays in the state directory: `up` goes on with it."""
     with local(session_of(context)) as platform:
-        platform.down()
-    typer.echo("stopped")
+        if purge:
+            platform.destroy()
+        else:
+            platform.down()
+    typer.echo("stopped, and its data removed" if purge else "stopped")
 
 
 def status(context: typer.Context, as_json: AsJson = False) -> None:

@@ -46,6 +46,7 @@ def platform() -> Iterator[Platform]:
         (folder / "nodes.csv").unlink()
         whole.destroy()
         signal.signal(signal.SIGTERM, before)
+    assert not folder.exists(), f"destroy left {[str(path) for path in folder.rglob('*')]}"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -40,6 +40,10 @@ class Heartbeat:
         """The loop is alive."""
         self._last = self._monotonic()
 
+    def rest(self, seconds: float) -> None:
+        """The loop is alive and will be silent for so long on purpose, unless something wakes it."""
+        self._last = self._monotonic() + seconds
+
     def stop(self, reason: str) -> None:
         """The loop has stopped for good, and a person must look."""
         self._stopped = reason

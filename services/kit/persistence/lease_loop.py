@@ -10,7 +10,7 @@ from loguru import logger
 from services.kit.checkpoints import Checkpoint, Reached, pass_by
 from services.kit.errors import LeaseLostError, TransientError
 from services.kit.observability import metrics
-from services.kit.observability.health import STALE_SECONDS, Heartbeat
+from services.kit.observability.health import Heartbeat
 from services.kit.persistence.database import Database
 from services.kit.persistence.leases import Lease, acquire, release, renew
 
@@ -48,7 +48,7 @@ class LeaseLoop:
         self._took_over = took_over
         self._on_release = on_release
         self._reached = reached
-        self._heartbeat = heartbeat or Heartbeat(self.name, max(STALE_SECONDS, 3 * interval))
+        self._heartbeat = heartbeat or Heartbeat(self.name)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Compete for the lease until `stopping`; what goes wrong while holding it costs the lease, not the process."""
@@ -103,6 +103,7 @@ class LeaseLoop:
             await self._tick(lease)
             self._reached(Checkpoint.LEASE_TICKED)
             if not stopping.is_set():
+                self._heartbeat.rest(self._interval)
                 await _wait(self._wake, self._interval)
 
     async def _keep(self, lease: Lease) -> None:

@@ -3,9 +3,11 @@
     taxiway_<schema>_owner    owns the schema; runs migrations, nothing else
     taxiway_<schema>_app      reads and writes rows of one tenant at a time (row-level security)
     taxiway_<schema>_worker   reads and writes all rows of its schema; consumers and owners' loops
-    taxiway_ops               may bypass row-level security, for people in an emergency; no login by default
+    taxiway_ops               reads all rows of all schemas and writes none, for people in an emergency
 
-No role of one service can touch another's schema, and none but `taxiway_ops` can bypass row-level security.
+No role of one service can touch another's schema, and none but `taxiway_ops` can bypass row-level security. That one
+cannot log in until an administrator says so, for a time: `ALTER ROLE taxiway_ops LOGIN PASSWORD '…' VALID UNTIL '…'`.
+The server then logs each of its statements, which it does by login only: never grant the role to another one.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ import asyncpg
 DATABASE = "taxiway"
 SCHEMAS = ("ingest", "scheduler", "deployer", "metering")
 PARTS = ("owner", "app", "worker")
+OPS = "taxiway_ops"
+OPS_SETTINGS = ("log_statement = 'all'", "default_transaction_read_only = on")
 CONTENT_PRIVILEGES = (
     "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES",
     "GRANT USAGE, SELECT ON SEQUENCES",
@@ -43,7 +47,9 @@ async def provision(
     """Create what is missing and set every role's password; what is there stays. Safe to run again."""
     admin = await asyncpg.connect(admin_dsn)
     try:
-        await _ensure_role(admin, "taxiway_ops", None, "NOLOGIN BYPASSRLS")
+        await _ensure_role(admin, OPS, None, "NOSUPERUSER BYPASSRLS NOCREATEDB")
+        for setting in OPS_SETTINGS:
+            await admin.execute(f'ALTER ROLE "{OPS}" SET {setting}')
         for schema in schemas:
             for part in PARTS:
                 role = role_name(schema, part)
@@ -80,6 +86,12 @@ async def _ensure_schema(inside: asyncpg.Connection, schema: str) -> None:
     for privilege in CONTENT_PRIVILEGES:
         roles = ", ".join(f'"{role_name(schema, part)}"' for part in ("app", "worker"))
         await inside.execute(f'ALTER DEFAULT PRIVILEGES FOR ROLE "{owner}" IN SCHEMA "{schema}" {privilege} TO {roles}')
+    for grant in (
+        f'GRANT USAGE ON SCHEMA "{schema}"',
+        f'GRANT SELECT ON ALL TABLES IN SCHEMA "{schema}"',
+        f'ALTER DEFAULT PRIVILEGES FOR ROLE "{owner}" IN SCHEMA "{schema}" GRANT SELECT ON TABLES',
+    ):
+        await inside.execute(f'{grant} TO "{OPS}"')
 
 
 def provision_sync(admin_dsn: str, password_of: Callable[[str], str]) -> None:

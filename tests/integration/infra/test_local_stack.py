@@ -148,13 +148,18 @@ def test_a_port_that_was_taken_meanwhile_is_told(light: LocalStack) -> None:
 
 def test_down_leaves_no_process_and_keeps_the_data(light: LocalStack) -> None:
     addresses: Addresses = light.up(("postgres", "redis"))
-    NOTEBOOKS["redis"].write(addresses, "kept")
-    folders = (light._state_dir, (light._state_dir / "postgres").resolve())
+    NOTEBOOKS["postgres"].prepare(addresses)
+    for name in ("postgres", "redis"):
+        NOTEBOOKS[name].write(addresses, "kept")
+    home, elsewhere = light._state_dir / "postgres", (light._state_dir / "postgres").resolve()
     light.down()
-    assert not any(processes_below(folder) for folder in folders)
+    assert not any(processes_below(folder) for folder in (light._state_dir, elsewhere))
     assert not any(one.running for one in light.status().values())
-    assert light.up(("redis",)) == addresses
-    assert NOTEBOOKS["redis"].read(addresses) == ["kept"]
+    assert home.resolve() == home, "data that had to be put elsewhere is back"
+    assert elsewhere == home or not elsewhere.exists()
+    assert light.up(("postgres", "redis")) == addresses
+    for name in ("postgres", "redis"):
+        assert NOTEBOOKS[name].read(addresses) == ["kept"]
 
 
 def test_destroy_leaves_nothing(light: LocalStack) -> None:

@@ -1,0 +1,1 @@
+"""The plumbing's doubles and the real things keep the same promises."""
