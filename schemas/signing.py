@@ -17,8 +17,11 @@ from jwt.exceptions import PyJWTError
 
 from schemas.envelope import Headers, header_text
 from schemas.errors import SignatureError
+from schemas.text import is_printable
 
 SIGNATURE_HEADER = "taxiway_signature"
+MAX_KEY_ID = 128
+"""Characters of a key's id."""
 SIGNED = ("ce_id", "ce_source", "ce_type", "ce_time", "ce_tenantid", "content-type")
 """Headers under the signature, in this order; an absent one counts as empty."""
 
@@ -51,8 +54,8 @@ def key_id_of(headers: Sequence[tuple[str, bytes | None]] | None) -> str:
     except PyJWTError as error:
         raise SignatureError(f"the signature is not a JWS: {error}", SIGNATURE_HEADER) from None
     key_id = header.get("kid")
-    if not isinstance(key_id, str):
-        raise SignatureError("the signature names no key (kid)", SIGNATURE_HEADER)
+    if not isinstance(key_id, str) or not 1 <= len(key_id) <= MAX_KEY_ID or not is_printable(key_id):
+        raise SignatureError("the signature names no key (kid) that can be registered", SIGNATURE_HEADER)
     return key_id
 
 

@@ -6,7 +6,8 @@ import json
 from typing import Protocol
 from uuid import UUID
 
-from schemas.envelope import MAX_AHEAD, Attributes
+from schemas.base import MAX_AHEAD
+from schemas.envelope import Attributes
 from schemas.errors import EnvelopeError, SignatureError
 from schemas.signing import key_id_of, public_key_from_text, verify
 from schemas.tenant import PLATFORM_TENANT, ProducerKeyRegistered, ProducerKeyRevoked, ProducerScope

@@ -87,6 +87,9 @@ BAD_CLAIMS: list[dict[str, Any]] = [
     {"exp": "soon"},
     {"nbf": int((NOW + timedelta(minutes=1)).timestamp())},
     {"sub": None},
+    {"sub": ""},
+    {"sub": "ann\0"},
+    {"sub": "a" * 256},
     {"tenant_id": "none"},
     {"tenant_id": 7},
 ]

@@ -8,11 +8,11 @@ from uuid import uuid4
 import pytest
 
 from schemas.envelope import Event, encode
-from schemas.errors import ContractError, SignatureError, UnknownEventTypeError
+from schemas.errors import ContractError, EnvelopeError, SignatureError, UnknownEventTypeError
 from schemas.signing import SIGNATURE_HEADER, sign
 from schemas.tenant import TenantSuspended
 from services.kit.clock import HeldClock
-from services.metering.domain.errors import ForeignTenantError, UnusableTextError
+from services.metering.domain.errors import ForeignTenantError
 from services.metering.entrypoints.intake import Intake
 from tests.fakes.metering.ledger import InMemoryProducers
 from tests.fakes.metering.records import NOON, Signer, gateway, record, sample, signed
@@ -85,7 +85,7 @@ async def test_other_types_are_refused() -> None:
 @pytest.mark.parametrize("source", ["/a\0b", "/a\nb"])
 async def test_sources_that_cannot_be_kept_are_refused(source: str) -> None:
     signer = Signer(uuid4())
-    with pytest.raises(UnusableTextError):
+    with pytest.raises(EnvelopeError):
         await intake(InMemoryProducers(signer.producer), Waiting()).read(
             signed(signer, signer.tenant_id, [sample(1)], source=source)
         )

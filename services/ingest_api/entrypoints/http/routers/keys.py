@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime, Field
 
 from schemas.base import ContractModel
+from schemas.text import Text
 from services.ingest_api.domain.api_keys import ApiKey
 from services.ingest_api.domain.identity import Scope
 from services.ingest_api.domain.resources import KeyView
@@ -29,7 +30,7 @@ router = APIRouter(prefix="/tenants/{tenant_id}/keys", tags=["tenants"])
 class NewKey(ContractModel):
     """An API key to create."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[str, Text(100, shortest=1)]
     """What people call it."""
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1)]
     """What it is good for: admin, deploy, usage, read."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
-from schemas.base import ContractModel
+from schemas.base import ContractModel, Reason
 from services.ingest_api.domain.resources import Producer
 from services.ingest_api.entrypoints.http.callers import Admin
 from services.ingest_api.entrypoints.http.desk import desk_of
@@ -53,7 +53,7 @@ async def revoke(
     key_id: str,
     caller: Admin,
     once: Once,
-    reason: Annotated[str, Query(max_length=2000, description="Why, for the audit.")] = "no reason given",
+    reason: Annotated[Reason, Query(description="Why, for the audit.")] = "no reason given",
 ) -> Response:
     """Records signed with it are believed no longer. The key id is never used again."""
 

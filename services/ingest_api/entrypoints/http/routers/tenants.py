@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import Field
 
-from schemas.base import ContractModel, Name
+from schemas.base import ContractModel, GivenReason, Name
 from schemas.tenant import Plan
 from services.ingest_api.domain.identity import Scope
 from services.ingest_api.domain.problems import not_found
@@ -37,7 +35,7 @@ class NewTenant(ContractModel):
 class WithReason(ContractModel):
     """Why."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=2000)]
+    reason: GivenReason
     """In words, for the audit."""
 
 
