@@ -15,6 +15,7 @@ from uuid import UUID
 import jwt
 from jwt.exceptions import PyJWTError
 
+from schemas.tenant import PLATFORM_TENANT
 from services.ingest_api.domain.identity import CredentialError, Principal, Scope
 
 ALGORITHM = "EdDSA"
@@ -81,6 +82,8 @@ def _principal(claims: dict[str, Any]) -> Principal:
         tenant_id = UUID(claims["tenant_id"]) if "tenant_id" in claims else None
     except (ValueError, TypeError, AttributeError):
         raise CredentialError("the token's tenant_id is not a UUID") from None
+    if tenant_id == PLATFORM_TENANT:
+        raise CredentialError("the token's tenant_id is the platform's own")
     subject = claims["sub"]
     if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT or not subject.isprintable():
         raise CredentialError(f"the token's sub is not a name of 1 to {MAX_SUBJECT} printable characters")

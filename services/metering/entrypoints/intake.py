@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from schemas.envelope import Attributes, parse_data, read_attributes
 from schemas.errors import SignatureError, UnknownEventTypeError
 from schemas.signing import SIGNATURE_HEADER, key_id_of, public_key_from_text, verify
-from schemas.tenant import ProducerScope
 from schemas.usage import UsageReported
 from services.kit.clock import Clock
 from services.kit.messaging.record import Record
@@ -74,5 +73,4 @@ def _checked(record: Record, attributes: Attributes, producer: Producer, data: U
         partition=record.partition,
         offset=record.offset,
         event_id=attributes.id,
-        ends_holds=producer.scope is not ProducerScope.TENANT,
     )

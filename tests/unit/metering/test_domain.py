@@ -25,7 +25,7 @@ TENANT = uuid4()
 
 
 def report(*samples: UsageSample, partition: int = 3, offset: int = 10) -> Report:
-    return Report(TENANT, "signer /gateway", samples, partition, offset, "event", ends_holds=True)
+    return Report(TENANT, "signer /gateway", samples, partition, offset, "event")
 
 
 def key(meter: str, window: Window = Window.DAY, start: date = NOON.date()) -> TotalKey:

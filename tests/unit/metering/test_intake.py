@@ -44,15 +44,11 @@ async def test_a_tenants_record_is_read_under_its_own_namespace() -> None:
     )
     assert (found.tenant_id, found.partition, found.offset) == (tenant_id, 3, 7)
     assert found.source == f"{tenant_id} /gateway"
-    assert not found.ends_holds
 
 
-async def test_a_gateway_reports_for_any_tenant_and_its_holds_are_believed() -> None:
+async def test_a_gateway_reports_for_any_tenant_in_its_own_name() -> None:
     tenant_id, platform = uuid4(), gateway()
-    found = await intake(InMemoryProducers(platform.producer), Waiting()).read(
-        signed(platform, tenant_id, [sample(1, hold_id="h")])
-    )
-    assert found.ends_holds
+    found = await intake(InMemoryProducers(platform.producer), Waiting()).read(signed(platform, tenant_id, [sample(1)]))
     assert found.source == f"{platform.tenant_id} /gateway"
 
 

@@ -12,13 +12,13 @@ from schemas.tenant import Plan
 from services.ingest_api.domain.identity import Scope
 from services.ingest_api.domain.problems import not_found
 from services.ingest_api.domain.resources import Tenant
-from services.ingest_api.entrypoints.http.callers import AnyCaller, Operator, require
+from services.ingest_api.entrypoints.http.callers import AnyCaller, Operator
 from services.ingest_api.entrypoints.http.desk import desk_of
 from services.ingest_api.entrypoints.http.pages import Listing, Paged, listing
 from services.ingest_api.entrypoints.http.writes import Once, Reply
 from services.ingest_api.ports import Stores
 from services.ingest_api.usecases import tenants
-from services.ingest_api.usecases.caller import Caller
+from services.ingest_api.usecases.caller import Caller, require
 
 router = APIRouter(prefix="/tenants", tags=["tenants"])
 
