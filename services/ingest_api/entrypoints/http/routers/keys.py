@@ -85,7 +85,7 @@ async def create(tenant_id: UUID, body: NewKey, caller: AnyCaller, once: Once) -
 async def list_keys(request: Request, tenant_id: UUID, page: Paged, caller: AnyCaller) -> Listing[KeyView]:
     """Without their secrets; revoked ones too."""
     check_own(caller, tenant_id)
-    async with desk_of(request).transactions.platform(tenant_id) as stores:
+    async with desk_of(request).stores_for(caller, tenant_id) as stores:
         await tenants.find(stores)
         items = [view_of(key) for key in await stores.keys.page(page)]
     return listing(request, page, items, lambda key: key.key_id)

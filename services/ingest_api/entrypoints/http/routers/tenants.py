@@ -73,7 +73,7 @@ async def show(request: Request, tenant_id: UUID, caller: AnyCaller) -> Tenant:
     """For operators, and for the tenant's own callers."""
     if not caller.principal.is_operator and caller.principal.tenant_id != tenant_id:
         raise not_found("tenant")
-    async with desk_of(request).transactions.platform(tenant_id) as stores:
+    async with desk_of(request).stores_for(caller, tenant_id) as stores:
         return await tenants.find(stores)
 
 
