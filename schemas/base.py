@@ -1,16 +1,18 @@
 """The base of every contract model, and the registry that maps a CloudEvents `type` to its model.
 
-Writers and admission forbid unknown fields; readers of `*.events` ignore them. One model serves both: strict by
-default, lenient where `parse(..., lenient=True)` is asked for.
+Writers and admission forbid unknown fields and unprintable text; readers of `*.events` ignore the one and mend the
+other. One model serves both: strict by default, lenient where `parse_data(..., lenient=True)` is asked for.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.errors import UnknownEventTypeError
+from schemas.text import Text
 
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 """A name that people choose: a DNS label (RFC 1123) that may contain dots."""
@@ -18,11 +20,24 @@ Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-
 Milli = Annotated[int, Field(ge=0, le=10**12)]
 """An amount in thousandths (of a GPU, of a CPU core)."""
 
-Reason = Annotated[str, Field(max_length=2000)]
+Reason = Annotated[str, Text(2000)]
 """A sentence for people: why something was decided or asked for."""
+
+GivenReason = Annotated[str, Text(2000, shortest=1)]
+"""A reason that whoever asks must give."""
+
+Word = Annotated[str, Text(253)]
+"""A name that others chose, such as a node's, a policy's or a GPU model's."""
+
+KeyId = Annotated[str, Text(128, shortest=1)]
+"""The `kid` of a producer key."""
 
 Timestamp = AwareDatetime
 """A point in time with its offset; written in UTC."""
+
+MAX_AHEAD = timedelta(minutes=5)
+"""How far after its log-append time what a record from outside tells may lie: clocks differ, and nobody is from the
+future."""
 
 
 class ContractModel(BaseModel):

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from schemas.base import ContractModel, EventData, Name, Reason
+from schemas.base import ContractModel, EventData, Name, Reason, Word
 from schemas.resources import Resources
+from schemas.text import Text
 
 MAX_REPLICAS = 1000
 
@@ -117,9 +118,9 @@ class DeploymentRequested(DeploymentEvent):
 class Violation(ContractModel):
     """One reason for a refusal, with the field it is about."""
 
-    pointer: str
+    pointer: Annotated[str, Text(1000)]
     """JSON pointer into the request, such as `/spec/version`; empty when the whole request is meant."""
-    message: str
+    message: Annotated[str, Text(4000)]
     """What is wrong and what to do."""
 
 
@@ -128,9 +129,9 @@ class DeploymentRejected(DeploymentEvent):
 
     type: ClassVar[str] = "taxiway.deployment.rejected.v1"
 
-    name: str
+    name: Word
     """Name that the request gave."""
-    code: str
+    code: Word
     """Stable reason, such as `model-not-found`, `quota-exceeded`, `tenant-suspended`."""
     violations: tuple[Violation, ...]
     """What is wrong, field by field."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Generic
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.base import EventData, EventT
 from schemas.catalogue import model_for
 from schemas.errors import EnvelopeError, SchemaError
+from schemas.text import LENIENT, is_printable, mended
 
 Headers = list[tuple[str, bytes]]
 """Kafka record headers: names may repeat, values are bytes."""
@@ -27,14 +28,11 @@ SPEC_VERSION = "1.0"
 REQUIRED = ("id", "source", "type", "specversion", "time")
 EXTENSIONS = ("tenantid", "actor", "correlationid", "causationid", "partitionkey", "traceparent")
 
-MAX_AHEAD = timedelta(minutes=5)
-"""How far after its log-append time a record from outside may claim to be from: clocks differ, and nobody is from the
-future."""
-
-MAX_ATTRIBUTE = 256
-"""Characters of a required CloudEvents attribute."""
+MAX_REQUIRED = 256
+"""Characters of a required attribute."""
 MAX_EXTENSION = 512
-"""Characters of the others: an actor names a source, and more."""
+"""Characters of another one, from outside: it is copied into what it causes."""
+
 _SEQUENCE = re.compile(r"0*[0-9]{1,18}")
 _TIME = TypeAdapter(datetime)
 
@@ -88,10 +86,6 @@ class Event(Generic[EventT]):
     def key(self) -> str:
         """The record key, which is also the `partitionkey` attribute."""
         return self.data.key
-
-    def with_sequence(self, sequence: int) -> Event[EventT]:
-        """The same event, numbered."""
-        return replace(self, sequence=sequence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +148,13 @@ def header_text(headers: Sequence[tuple[str, bytes | None]] | None, name: str) -
         raise EnvelopeError(f"header {name} is not UTF-8", name) from None
 
 
-def read_attributes(headers: Sequence[tuple[str, bytes | None]] | None) -> Attributes:
-    """The CloudEvents attributes of a record; raises `EnvelopeError` naming the missing or malformed header."""
-    found = {name: _attribute(headers, name) for name in (*REQUIRED, *EXTENSIONS, "sequence")}
+def read_attributes(headers: Sequence[tuple[str, bytes | None]] | None, *, lenient: bool = False) -> Attributes:
+    """The CloudEvents attributes of a record; raises `EnvelopeError` naming the missing or malformed header.
+
+    `lenient` mends text that would be refused from outside, as readers of `*.events` must.
+    """
+    found = {name: header_text(headers, f"ce_{name}") for name in (*REQUIRED, *EXTENSIONS, "sequence")}
+    _check_text(found, lenient)
     required = {name: _require(name, found[name]) for name in REQUIRED}
     if required["specversion"] != SPEC_VERSION:
         raise EnvelopeError(f"ce_specversion must be {SPEC_VERSION}", "ce_specversion")
@@ -174,19 +172,24 @@ def read_attributes(headers: Sequence[tuple[str, bytes | None]] | None) -> Attri
     )
 
 
-def _attribute(headers: Sequence[tuple[str, bytes | None]] | None, name: str) -> str | None:
-    value = header_text(headers, f"ce_{name}")
-    most = MAX_ATTRIBUTE if name in REQUIRED else MAX_EXTENSION
-    if value is not None and len(value) > most:
-        raise EnvelopeError(f"ce_{name} is longer than {most} characters", f"ce_{name}")
-    if value is not None and not value.isprintable():  # CloudEvents 1.0 forbids control characters in its strings
-        raise EnvelopeError(f"ce_{name} must not hold control characters", f"ce_{name}")
-    return value
+def _check_text(found: dict[str, str | None], lenient: bool) -> None:
+    """Raise `EnvelopeError` for text that is not taken from outside; mend it, in place, when `lenient`."""
+    texts = {name: value for name, value in found.items() if value is not None}
+    if max(map(len, texts.values()), default=0) <= MAX_EXTENSION and is_printable("".join(texts.values())):
+        return
+    for name, value in texts.items():
+        if lenient:
+            found[name] = mended(value, len(value))
+        elif len(value) > MAX_EXTENSION or not is_printable(value):
+            message = f"ce_{name} must be up to {MAX_EXTENSION} characters without control characters"
+            raise EnvelopeError(message, f"ce_{name}")
 
 
 def _require(name: str, value: str | None) -> str:
     if not value:
         raise EnvelopeError(f"CloudEvents attribute ce_{name} is required", f"ce_{name}")
+    if len(value) > MAX_REQUIRED:
+        raise EnvelopeError(f"ce_{name} is longer than {MAX_REQUIRED} characters", f"ce_{name}")
     return value
 
 
@@ -211,11 +214,13 @@ def _parse_sequence(text: str | None) -> int | None:
 def parse_data(event_type: str, value: bytes | None, *, lenient: bool) -> EventData:
     """The data of a record as the model of `event_type`.
 
-    `lenient` ignores unknown fields, as readers of `*.events` must. Raises `UnknownEventTypeError` or `SchemaError`.
+    `lenient` ignores unknown fields and mends text, as readers of `*.events` must. Raises `UnknownEventTypeError` or
+    `SchemaError`.
     """
     model = model_for(event_type)
+    leniency = {"extra": "ignore", "context": LENIENT} if lenient else {"extra": "forbid"}
     try:
-        return model.model_validate_json(value or b"", extra="ignore" if lenient else "forbid")
+        return model.model_validate_json(value or b"", **leniency)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         pointer = "/" + "/".join(str(part) for part in first["loc"])
@@ -230,7 +235,7 @@ def decode(
     position: Position | None = None,
 ) -> Event[EventData]:
     """The event of a record; raises `EnvelopeError`, `UnknownEventTypeError` or `SchemaError`."""
-    return event_of(read_attributes(headers), value, lenient=lenient, position=position)
+    return event_of(read_attributes(headers, lenient=lenient), value, lenient=lenient, position=position)
 
 
 def event_of(

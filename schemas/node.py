@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from schemas.base import EventData, Milli, Name, Reason
+from schemas.base import EventData, Milli, Name, Reason, Word
+from schemas.text import Text
 
 
 class NodeEvent(EventData):
@@ -14,7 +15,7 @@ class NodeEvent(EventData):
 
     topic: ClassVar[str] = "taxiway.node.events.v1"
 
-    node: Annotated[str, Field(min_length=1, max_length=253)]
+    node: Annotated[str, Text(253, shortest=1)]
     """Name of the node."""
 
     @property
@@ -36,7 +37,7 @@ class NodeObserved(NodeEvent):
     """Memory in MiB."""
     gpu_count: Annotated[int, Field(ge=0, le=64)]
     """GPU devices."""
-    gpu_model: str = ""
+    gpu_model: Word = ""
     """GPU model; empty without GPU."""
 
 

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from schemas.base import ContractModel, EventData, Milli, Name, Reason, Timestamp
+from schemas.base import ContractModel, EventData, Milli, Name, Reason, Timestamp, Word
 from schemas.resources import Allocation, Resources
+from schemas.text import Text
 
 
 class QueueReason(StrEnum):
@@ -30,15 +31,15 @@ class DecisionRecord(ContractModel):
     """Pool that was decided for."""
     number: Annotated[int, Field(ge=1)]
     """Number of the decision within the pool, gap-free."""
-    policy: str
+    policy: Word
     """Name of the policy."""
-    policy_version: str
+    policy_version: Word
     """Version of the policy's code and constants."""
     decided_at: Timestamp
     """The time that the decision was given."""
-    input_id: str
+    input_id: Annotated[str, Text(256)]
     """Id of the event or command that asked."""
-    input_position: str
+    input_position: Annotated[str, Text(300)]
     """Where that record stands in the log: `topic/partition/offset`."""
 
 

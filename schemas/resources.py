@@ -6,7 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from schemas.base import ContractModel, Milli
+from schemas.base import ContractModel, Milli, Word
+from schemas.text import Text
 
 WHOLE_GPU_MILLI = 1000
 """Thousandths in one GPU."""
@@ -19,7 +20,7 @@ class Resources(ContractModel):
     """GPU devices of one node; 0 for a model that runs on CPU."""
     gpu_milli: Annotated[int, Field(ge=0, le=WHOLE_GPU_MILLI)]
     """Thousandths of each device: 1000 = exclusive, 1 to 999 = a share of one device (MPS), 0 without GPU."""
-    gpu_models: tuple[Annotated[str, Field(min_length=1, max_length=63)], ...] = ()
+    gpu_models: Annotated[tuple[Annotated[str, Text(63, shortest=1)], ...], Field(max_length=64)] = ()
     """GPU models that will do; empty = any."""
     cpu_milli: Milli
     """Thousandths of a CPU core."""
@@ -47,7 +48,7 @@ class Allocation(ContractModel):
 
     replica: Annotated[int, Field(ge=0)]
     """Number of the replica within the reservation, from 0."""
-    node: str
+    node: Word
     """Name of the node."""
     devices: tuple[int, ...] = ()
     """Indexes of the GPU devices on the node."""

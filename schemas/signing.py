@@ -17,12 +17,13 @@ from jwt.exceptions import PyJWTError
 
 from schemas.envelope import Headers, header_text
 from schemas.errors import SignatureError
+from schemas.text import is_printable
 
 SIGNATURE_HEADER = "taxiway_signature"
+MAX_KEY_ID = 128
+"""Characters of a key's id."""
 SIGNED = ("ce_id", "ce_source", "ce_type", "ce_time", "ce_tenantid", "content-type")
 """Headers under the signature, in this order; an absent one counts as empty."""
-MAX_KEY_ID = 128
-"""Characters of a key id."""
 
 
 def signing_input(headers: Sequence[tuple[str, bytes | None]], value: bytes) -> bytes:
@@ -59,7 +60,7 @@ def key_id_of(headers: Sequence[tuple[str, bytes | None]] | None) -> str:
     except (PyJWTError, ValueError, RecursionError) as error:
         raise SignatureError(f"the signature is not a JWS: {error}", SIGNATURE_HEADER) from None
     key_id = header.get("kid")
-    if not isinstance(key_id, str) or not 0 < len(key_id) <= MAX_KEY_ID or not key_id.isprintable():
+    if not isinstance(key_id, str) or not 1 <= len(key_id) <= MAX_KEY_ID or not is_printable(key_id):
         raise SignatureError("the signature names no key (kid) that can be registered", SIGNATURE_HEADER)
     return key_id
 

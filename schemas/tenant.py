@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from schemas.base import ContractModel, EventData, Name, Reason
+from schemas.base import ContractModel, EventData, KeyId, Name, Reason
 
 PLATFORM_TENANT = UUID(int=0)
 """Key of what belongs to no tenant but to the platform, such as the ingest service's own producer key."""
@@ -121,9 +121,9 @@ class ProducerKeyRegistered(TenantEvent):
 
     type: ClassVar[str] = "taxiway.tenant.producer-key-registered.v1"
 
-    key_id: Annotated[str, Field(min_length=1, max_length=128)]
+    key_id: KeyId
     """The `kid` of its signatures, unique on the platform."""
-    public_key: Annotated[str, Field(min_length=43, max_length=43)]
+    public_key: Annotated[str, Field(min_length=43, max_length=43, pattern=r"^[A-Za-z0-9_-]+$")]
     """Ed25519 public key, base64url without padding (the `x` of its JWK)."""
     scope: ProducerScope
     """For whom its records may speak."""
@@ -134,7 +134,7 @@ class ProducerKeyRevoked(TenantEvent):
 
     type: ClassVar[str] = "taxiway.tenant.producer-key-revoked.v1"
 
-    key_id: str
+    key_id: KeyId
     """The key."""
     reason: Reason
     """Why."""

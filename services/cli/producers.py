@@ -1,4 +1,4 @@
-"""`taxiway producers`: public keys of Kafka producers, whose signed records are believed for the tenant."""
+"""`taxiway producers`: public keys of Kafka producers, whose signed records are believed for one tenant or for all."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ from services.cli.session import session_of
 
 app = typer.Typer(help="Keys of Kafka producers.", no_args_is_help=True)
 
+Platform = Annotated[
+    bool, typer.Option("--platform", help="A gateway's key, which reports the usage of all tenants; for operators.")
+]
 KeyId = Annotated[str, typer.Argument(help="The `kid` of its signatures, unique on the platform.")]
 FIELDS: dict[str, Cell] = {
     "key id": "key_id",
@@ -32,6 +35,11 @@ FIELDS: dict[str, Cell] = {
     "by": "registered_by",
     "revoked": moment("revoked_at"),
 }
+
+
+def scope_of(is_platform: bool) -> str | None:
+    """For whom the key may speak, as the API is told; None = for the caller's own tenant."""
+    return "platform" if is_platform else None
 
 
 def generate_key(path: Path) -> str:
@@ -69,6 +77,7 @@ def register(
     ] = None,
     key: Annotated[Path | None, typer.Option(help="Take the private key in this PEM file.")] = None,
     public_key: Annotated[str | None, typer.Option(help="Ed25519, base64url without padding.")] = None,
+    is_platform: Platform = False,
     as_json: AsJson = False,
 ) -> None:
     """Believe records signed with a key from now on. Private keys stay where they are."""
@@ -77,7 +86,8 @@ def register(
     api = session_of(context).api
     text = generate_key(generate) if generate else public_half(key) if key else public_key
     try:
-        answer = api.post("/producers", {"key_id": key_id, "public_key": text})
+        body = {"key_id": key_id, "public_key": text, "scope": scope_of(is_platform) or "tenant"}
+        answer = api.post("/producers", body)
     except ApiError as error:
         if generate and error.status < 500:
             generate.unlink()  # it was refused, so the fresh key is good for nothing
@@ -86,9 +96,9 @@ def register(
 
 
 @app.command("list")
-def list_producers(context: typer.Context, as_json: AsJson = False) -> None:
+def list_producers(context: typer.Context, is_platform: Platform = False, as_json: AsJson = False) -> None:
     """All keys, revoked ones too."""
-    show_list(session_of(context).api.items("/producers"), FIELDS, as_json)
+    show_list(session_of(context).api.items("/producers", scope=scope_of(is_platform)), FIELDS, as_json)
 
 
 @app.command()
@@ -96,8 +106,9 @@ def revoke(
     context: typer.Context,
     key_id: KeyId,
     reason: Annotated[str | None, typer.Option(help="Why, for the audit.")] = None,
+    is_platform: Platform = False,
     as_json: AsJson = False,
 ) -> None:
     """Believe records signed with a key no longer."""
-    answer = session_of(context).api.delete(f"/producers/{segment(key_id)}", reason=reason)
+    answer = session_of(context).api.delete(f"/producers/{segment(key_id)}", reason=reason, scope=scope_of(is_platform))
     say(f"producer key {key_id} is revoked", answer, as_json)

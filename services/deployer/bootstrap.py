@@ -42,7 +42,7 @@ def build(
         *(_owner(kit, settings, cluster, shard, wake) for shard, wake in enumerate(wakes)),
         kit.lease_loop(NODES_LEASE, nodes.tick, interval=settings.nodes_interval_seconds),
         bell,
-        Listener(kit.database, CHANNEL, bell.rung),
+        Listener(kit.database, CHANNEL, lambda _: bell.rung.set()),
         kit.consumer(DEPLOYER_INTAKE, handler_table(PostgresIntake(bell.rung.set))),
         health_port=settings.health_port,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
+from uuid import UUID
 
 from schemas.topics import INGEST_ADMISSION, INGEST_PROJECTION
 from services.ingest_api.adapters.kafka_usage import KafkaUsageLog, load_signing_key
@@ -74,8 +74,7 @@ def _components(
 ) -> list[Component]:
     transactions = Transactions(tenant=opener(tenants), platform=opener(kit.database))
     key = load_signing_key(settings.signing_key_file)
-    wake = asyncio.Event()
-    bell, lag = Bell(wake), LagProbe(kit.platform.kafka_bootstrap, clock=kit.clock)
+    bell, lag = Bell(), LagProbe(kit.platform.kafka_bootstrap, clock=kit.clock)
     usage = UsageDesk(marks, KafkaUsageLog(kit.producer, key), new_id)
     desk = Desk(
         transactions=transactions,
@@ -92,7 +91,7 @@ def _components(
     return [
         KeyRegistration(transactions.platform, key, kit.clock),
         lag,
-        Listener(kit.database, CHANNEL, wake),
+        Listener(kit.database, CHANNEL, bell.hear),
         bell,
         kit.consumer(INGEST_PROJECTION, projection_table(stores_of, _ring)),
         kit.consumer(
@@ -104,5 +103,5 @@ def _components(
     ]
 
 
-async def _ring(work: UnitOfWork) -> None:
-    await notify(work, CHANNEL)
+async def _ring(work: UnitOfWork, deployment_id: UUID) -> None:
+    await notify(work, CHANNEL, str(deployment_id))

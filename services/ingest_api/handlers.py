@@ -24,8 +24,8 @@ from services.kit.persistence.unit_of_work import UnitOfWork
 
 StoresOf = Callable[[UnitOfWork], Stores]
 """The stores of the transaction that a message is handled in."""
-Notify = Callable[[UnitOfWork], Awaitable[None]]
-"""Tells those who wait for a change, in any copy, once the transaction commits."""
+Notify = Callable[[UnitOfWork, UUID], Awaitable[None]]
+"""Tells those who wait for a change of a deployment, in any copy, once the transaction commits."""
 
 
 def admission_table(stores_of: StoresOf, ids: IdFactory) -> HandlerTable:
@@ -51,17 +51,22 @@ def projection_table(stores_of: StoresOf, notify: Notify) -> HandlerTable:
     """Handlers of the group that builds the read model."""
 
     async def show(event: Event[Any], work: UnitOfWork) -> None:
-        """Fold the event into its deployment's view and history."""
+        """Fold the event into its deployment's view and history.
+
+        The view is held first: so entries of one deployment are numbered in the order in which they are committed, and
+        who has read up to a number has missed none below it.
+        """
         if not event.tenantid:
             return
         if str(work.tenant_id) != event.tenantid:
             await work.act_for(UUID(event.tenantid))
         stores = stores_of(work)
         deployment_id = event.data.deployment_id
+        view = await stores.views.load(deployment_id)
         await stores.views.add_history(deployment_id, event, in_words(event))
-        await stores.views.save(fold(await stores.views.load(deployment_id), event.data), event)
+        await stores.views.save(fold(view, event.data), event)
         await _note(stores, event)
-        await notify(work)
+        await notify(work, deployment_id)
 
     async def node_observed(event: Event[n.NodeObserved], work: UnitOfWork) -> None:
         """The node is there with this capacity."""

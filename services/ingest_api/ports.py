@@ -147,6 +147,15 @@ class ViewStore(Protocol):
     async def history(self, deployment_id: UUID, page: Page) -> list[HistoryEntry]:
         """In the order of the log-append times."""
 
+    async def newest(self, deployment_id: UUID) -> int:
+        """Number of the entry that came in last; 0 when there is none."""
+
+    async def entry(self, deployment_id: UUID, event_id: str) -> HistoryEntry | None:
+        """The entry of an event; None when the history has none."""
+
+    async def news(self, deployment_id: UUID, after: int, limit: int) -> list[HistoryEntry]:
+        """The next `limit` entries that came in after the one with that number; these in the order of the log."""
+
     async def reservations(self, deployment_id: UUID) -> list[Reservation]:
         """What it holds now, by stage."""
 

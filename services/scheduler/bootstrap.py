@@ -35,10 +35,14 @@ def build(
     wakes = {pool: asyncio.Event() for pool in settings.pools}
     components: list[Component] = []
     for pool, wake in wakes.items():
-        components += [_owner(kit, settings, pool, wake), Listener(kit.database, channel_of(pool), wake)]
+        components += [_owner(kit, settings, pool, wake), _listener(kit, pool, wake)]
     intake = Intake(PostgresInputLog(), settings.pools, lambda pool: wakes[pool].set())
     consumer = kit.consumer(SCHEDULER_QUEUE, handler_table(intake))
     return kit.run(*components, consumer, health_port=settings.health_port)
+
+
+def _listener(kit: Kit, pool: str, wake: asyncio.Event) -> Component:
+    return Listener(kit.database, channel_of(pool), lambda _: wake.set())
 
 
 def _owner(kit: Kit, settings: SchedulerSettings, pool: str, wake: asyncio.Event) -> Component:

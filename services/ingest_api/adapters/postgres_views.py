@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, delete, select, tuple_
+from sqlalchemy import and_, case, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 
@@ -69,6 +69,23 @@ class PostgresViews:
         if page.after is not None:
             statement = statement.where(tuple_(*HISTORY_ORDER) > tuple_(*_sort_values(page.after)))
         return [_entry(row) for row in await self._session.scalars(statement)]
+
+    async def newest(self, deployment_id: UUID) -> int:
+        """See the port."""
+        statement = select(func.max(HistoryRow.number)).where(HistoryRow.deployment_id == deployment_id)
+        return await self._session.scalar(statement) or 0
+
+    async def entry(self, deployment_id: UUID, event_id: str) -> HistoryEntry | None:
+        """See the port."""
+        statement = select(HistoryRow).filter_by(deployment_id=deployment_id, event_id=event_id)
+        row = (await self._session.scalars(statement.order_by(HistoryRow.number).limit(1))).first()
+        return None if row is None else _entry(row)
+
+    async def news(self, deployment_id: UUID, after: int, limit: int) -> list[HistoryEntry]:
+        """See the port."""
+        statement = select(HistoryRow).where(HistoryRow.deployment_id == deployment_id, HistoryRow.number > after)
+        rows = (await self._session.scalars(statement.order_by(HistoryRow.number).limit(limit))).all()
+        return [_entry(row) for row in sorted(rows, key=lambda row: (row.appended_at, row.time, row.topic, row.offset))]
 
     async def reservations(self, deployment_id: UUID) -> list[Reservation]:
         """See the port."""
@@ -162,6 +179,7 @@ def _entry(row: HistoryRow) -> HistoryEntry:
         time=row.time,
         appended_at=row.appended_at,
         position=f"{row.topic}/{row.partition}/{row.offset}",
+        number=row.number,
         sort_key=f"{row.appended_at.isoformat()} {row.time.isoformat()} {row.topic} {row.offset}",
     )
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import TIMESTAMP, BigInteger, LargeBinary, Text
+from sqlalchemy import TIMESTAMP, BigInteger, Identity, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -144,6 +144,7 @@ class HistoryRow(TenantMixin, Base):
     topic: Mapped[str]
     partition: Mapped[int]
     offset: Mapped[int] = mapped_column(BigInteger)
+    number: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
 
 
 class ReservationRow(TenantMixin, Base):

@@ -17,11 +17,12 @@ import jwt
 from jwt.exceptions import PyJWTError
 from loguru import logger
 
+from schemas.tenant import PLATFORM_TENANT
 from services.ingest_api.domain.identity import CredentialError, Principal, Scope
 
 ALGORITHM = "EdDSA"
-MAX_SUBJECT = 256
-"""Characters of a token's `sub`: it becomes the actor of events."""
+MAX_SUBJECT = 255
+"""Characters of `sub`, which becomes the actor of events (OpenID Connect Core 1.0, section 2)."""
 
 
 class JwtTokens:
@@ -92,6 +93,9 @@ def _principal(claims: dict[str, Any]) -> Principal:
         tenant_id = UUID(claims["tenant_id"]) if "tenant_id" in claims else None
     except (ValueError, TypeError, AttributeError):
         raise CredentialError("the token's tenant_id is not a UUID") from None
-    if not isinstance(claims["sub"], str) or not claims["sub"].isprintable() or len(claims["sub"]) > MAX_SUBJECT:
-        raise CredentialError("the token's sub is not a name")
-    return Principal(f"user:{claims['sub']}", tenant_id, scopes)
+    if tenant_id == PLATFORM_TENANT:
+        raise CredentialError("the token's tenant_id is the platform's own")
+    subject = claims["sub"]
+    if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT or not subject.isprintable():
+        raise CredentialError(f"the token's sub is not a name of 1 to {MAX_SUBJECT} printable characters")
+    return Principal(f"user:{subject}", tenant_id, scopes)

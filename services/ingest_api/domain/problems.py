@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.deployment import Violation
+from schemas.text import mended
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
         super().__init__(f"{code}: {detail}")
         self.code = code
         """Key of the catalogue."""
-        self.detail = detail
+        self.detail = mended(detail, 4000)
         """What is wrong with this request and what to do."""
         self.errors = tuple(errors)
         self.extra = extra or {}
@@ -104,7 +105,12 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
 
 def invalid(pointer: str, message: str, code: str = "invalid-request") -> Problem:
     """The problem of one wrong field."""
-    return Problem(code, message, errors=(Violation(pointer=pointer, message=message),))
+    return Problem(code, message, errors=(violation(pointer, message),))
+
+
+def violation(pointer: str, message: str) -> Violation:
+    """What is wrong with a field; callers choose the names of unknown ones, and they may be any text."""
+    return Violation(pointer=mended(pointer, 1000), message=mended(message, 4000))
 
 
 def not_found(what: str) -> Problem:

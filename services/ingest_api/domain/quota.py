@@ -1,9 +1,8 @@
-"""Windows of limits and names of holds."""
+"""Windows of limits."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from uuid import UUID
 
 from schemas.tenant import Window
 
@@ -13,9 +12,3 @@ def reset_of(window: Window, day: date) -> datetime:
     first_of_next_month = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
     end = day + timedelta(days=1) if window is Window.DAY else first_of_next_month
     return datetime(end.year, end.month, end.day, tzinfo=UTC)
-
-
-def qualified(tenant_id: UUID, hold_id: str) -> str:
-    """The name of a hold on the whole platform: a tenant's own name for it must not reach another tenant's hold."""
-    prefix = f"{tenant_id}:"
-    return hold_id if hold_id.startswith(prefix) else prefix + hold_id

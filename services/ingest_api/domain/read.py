@@ -87,6 +87,8 @@ class HistoryEntry(ContractModel):
     """`topic/partition/offset`."""
     sort_key: str = ""
     """Where the next page begins."""
+    number: int = 0
+    """When the read model learned of it, among all entries of the deployment: later is higher."""
 
 
 class Reservation(ContractModel):

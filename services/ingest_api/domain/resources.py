@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
-
-from pydantic import Field
 
 from schemas.base import ContractModel, Name
 from schemas.tenant import Plan, ProducerScope
@@ -67,7 +64,7 @@ class ModelVersion(ContractModel):
 
     model: Name
     version: Name
-    artifact: Annotated[str, Field(max_length=2000)]
+    artifact: str
     """Where its files are, such as `s3://models/chat/2.1`."""
     size_mib: int
     created_at: datetime

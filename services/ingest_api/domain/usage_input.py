@@ -15,10 +15,12 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
+from schemas.base import MAX_AHEAD
 from schemas.deployment import Violation
-from schemas.envelope import MAX_AHEAD
-from schemas.usage import MAX_SAMPLES, UsageSample
-from services.ingest_api.domain.problems import Problem, invalid
+from schemas.envelope import MAX_REQUIRED
+from schemas.text import is_printable
+from schemas.usage import MAX_HOLD_ID, MAX_OWN_HOLD_ID, MAX_SAMPLES, UsageSample, hold_name
+from services.ingest_api.domain.problems import Problem, invalid, violation
 
 PLAIN = "application/json"
 SINGLE = "application/cloudevents+json"
@@ -39,6 +41,7 @@ class Entry:
 
     source: str
     sample: UsageSample
+    """Its hold goes by its name on the whole platform."""
     pointer: str
 
 
@@ -51,7 +54,7 @@ def read_usage(media_type: str, body: bytes, tenant_id: UUID, now: datetime) -> 
     if not 1 <= len(items) <= MAX_SAMPLES:
         raise invalid("/samples" if media_type == PLAIN else "", f"send 1 to {MAX_SAMPLES} samples at a time")
     violations: list[Violation] = []
-    entries = [entry for item in items if (entry := _entry(*item, now, violations)) is not None]
+    entries = [entry for item in items if (entry := _entry(*item, tenant_id, now, violations)) is not None]
     if violations:
         raise Problem("invalid-request", "No sample was recorded: mend the fields listed.", errors=violations)
     return entries
@@ -67,11 +70,16 @@ def parse_json(body: bytes) -> Any:
         raise Problem("malformed-body", f"The body is not JSON: {error}.") from None
 
 
+def too_late(time: datetime, now: datetime) -> str | None:
+    """What is wrong with a time that lies in the future; None when it does not."""
+    return "time lies in the future: set the sender's clock" if time > now + FUTURE else None
+
+
 def check_tenant(claimed: object, pointer: str, tenant_id: UUID) -> None:
     """A body may repeat the tenant of the credential, and no other; raises `Problem`."""
     if claimed is not None and str(claimed).lower() != str(tenant_id):
         message = "the tenant comes from the credential, which is another one's: leave the field out"
-        raise Problem("wrong-tenant", message, errors=(Violation(pointer=pointer, message=message),))
+        raise Problem("wrong-tenant", message, errors=(violation(pointer, message),))
 
 
 Item = tuple[str, Any, dict[str, str]]
@@ -115,7 +123,12 @@ def _cloud_event(event: dict[str, Any], pointer: str, tenant_id: UUID) -> Item:
 
 
 def _entry(
-    source: str, sample: Any, pointers: dict[str, str], now: datetime, violations: list[Violation]
+    source: str,
+    sample: Any,
+    pointers: dict[str, str],
+    tenant_id: UUID,
+    now: datetime,
+    violations: list[Violation],
 ) -> Entry | None:
     """The sample; what is wrong with it is added to `violations`."""
     try:
@@ -123,16 +136,29 @@ def _entry(
     except ValidationError as error:
         violations += [_violation(item["loc"], item["msg"], pointers) for item in error.errors(include_url=False)]
         return None
-    if parsed.time > now + FUTURE:
-        violations.append(_violation(("time",), "time lies more than 5 minutes in the future", pointers))
-    return Entry(source, parsed, pointers[""])
+    if wrong := too_late(parsed.time, now):
+        violations.append(_violation(("time",), wrong, pointers))
+    if parsed.hold_id is None:
+        return Entry(source, parsed, pointers[""])
+    return _held(source, parsed, hold_name(tenant_id, parsed.hold_id), pointers, violations)
+
+
+def _held(
+    source: str, sample: UsageSample, hold: str, pointers: dict[str, str], violations: list[Violation]
+) -> Entry | None:
+    """The sample with the full name of its hold."""
+    if len(hold) > MAX_HOLD_ID:
+        violations.append(_violation(("hold_id",), f"hold_id has more than {MAX_OWN_HOLD_ID} characters", pointers))
+        return None
+    named = UsageSample(id=sample.id, time=sample.time, amounts=sample.amounts, hold_id=hold)
+    return Entry(source, named, pointers[""])
 
 
 def _violation(location: Sequence[int | str], message: str, pointers: dict[str, str]) -> Violation:
     names = [str(part) for part in location if part != "[key]"]
     if names and names[0] in pointers:
-        return Violation(pointer=pointers[names[0]], message=message)
-    return Violation(pointer="/".join([pointers[""], *names]), message=message)
+        return violation(pointers[names[0]], message)
+    return violation("/".join([pointers[""], *names]), message)
 
 
 def _object(value: Any, pointer: str) -> dict[str, Any]:
@@ -143,8 +169,8 @@ def _object(value: Any, pointer: str) -> dict[str, Any]:
 
 def _text(document: dict[str, Any], field: str, pointer: str, default: str | None = None) -> str:
     value = document.get(field, default)
-    if not isinstance(value, str) or not 1 <= len(value) <= 256 or not value.isprintable():
-        raise invalid(f"{pointer}/{field}", f"{field} must be 1 to 256 printable characters")
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_REQUIRED or not is_printable(value):
+        raise invalid(f"{pointer}/{field}", f"{field} must be 1 to {MAX_REQUIRED} characters, none a control character")
     return value
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.ingest_api.domain import api_keys
-from services.ingest_api.domain.identity import CredentialError, Principal
+from services.ingest_api.domain.identity import CredentialError, Principal, Scope
 from services.ingest_api.domain.problems import Problem
 from services.ingest_api.ports import OpenStores, Tokens
 from services.kit.messaging.origin import Origin
@@ -35,6 +35,12 @@ class Caller:
         """Why an event is emitted: because this caller asked; about its own tenant unless another is given."""
         about = tenant_id or self.principal.tenant_id
         return Origin(about, self.principal.actor, correlation_id=self.trace_id, traceparent=self.traceparent)
+
+
+def require(caller: Caller, *scopes: Scope) -> None:
+    """Raise `Problem` unless the credential includes one of `scopes`."""
+    if not caller.principal.may(*scopes):
+        raise Problem("forbidden", f"The credential needs the scope {' or '.join(scopes)}.")
 
 
 async def identify(credential: str, now: datetime, tokens: Tokens, platform: OpenStores) -> Principal:

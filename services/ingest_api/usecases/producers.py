@@ -7,45 +7,63 @@ from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
-from schemas.envelope import MAX_AHEAD, Attributes
+from schemas.base import MAX_AHEAD
+from schemas.envelope import Attributes
 from schemas.errors import EnvelopeError, SignatureError
 from schemas.signing import key_id_of, public_key_from_text, verify
 from schemas.tenant import PLATFORM_TENANT, ProducerKeyRegistered, ProducerKeyRevoked, ProducerScope
+from services.ingest_api.domain.identity import Scope
 from services.ingest_api.domain.problems import Problem, invalid, not_found
 from services.ingest_api.domain.resources import Producer
 from services.ingest_api.ports import OpenStores, Stores
-from services.ingest_api.usecases.caller import Caller
+from services.ingest_api.usecases.caller import Caller, require
 from services.kit.clock import Clock
 from services.kit.messaging.origin import Origin
 from services.kit.messaging.record import Record
 
 
-async def register(stores: Stores, caller: Caller, key_id: str, public_key: str) -> Producer:
-    """Believe a tenant's producer from now on; raises `Problem`."""
+def owner(caller: Caller, scope: ProducerScope) -> UUID:
+    """Whose key of this scope the caller manages: its tenant's, or as an operator the platform's; raises `Problem`."""
+    if scope is ProducerScope.TENANT:
+        require(caller, Scope.ADMIN)
+        return caller.tenant_id
+    require(caller, Scope.OPERATOR)
+    return PLATFORM_TENANT
+
+
+async def register(stores: Stores, caller: Caller, key_id: str, public_key: str, scope: ProducerScope) -> Producer:
+    """Believe a producer from now on; raises `Problem`."""
     try:
         public_key_from_text(public_key)
     except ValueError:
         raise invalid("/public_key", "public_key must be an Ed25519 key: 32 bytes as base64url, no padding") from None
     producer = Producer(
         key_id=key_id,
-        tenant_id=caller.tenant_id,
+        tenant_id=owner(caller, scope),
         public_key=public_key,
-        scope=ProducerScope.TENANT,
+        scope=scope,
         registered_at=caller.now,
         registered_by=caller.principal.actor,
     )
     if not await stores.producers.add(producer):
         raise Problem("conflict", f"Key id {key_id} is taken: key ids are unique on the platform and never used again.")
-    stores.emit(_registered(producer), caller.origin())
+    stores.emit(_registered(producer), caller.origin(producer.tenant_id))
     return producer
 
 
 async def revoke(stores: Stores, caller: Caller, key_id: str, reason: str) -> None:
-    """Believe the producer no longer. Nothing is said the second time; raises `Problem` for a key of nobody's."""
-    if await stores.producers.find(key_id) is None:
+    """Believe the producer no longer. Nothing is said the second time; raises `Problem` for a key of nobody's.
+
+    The API's own key stays: usage that was accepted under it would not be counted.
+    """
+    producer = await stores.producers.find(key_id)
+    if producer is None:
         raise not_found("producer key")
+    if producer.scope is ProducerScope.API:
+        raise Problem("conflict", f"Key {key_id} is the API's own: what it accepts could not be counted without it.")
     if await stores.producers.revoke(key_id, caller.now):
-        stores.emit(ProducerKeyRevoked(tenant_id=caller.tenant_id, key_id=key_id, reason=reason), caller.origin())
+        revoked = ProducerKeyRevoked(tenant_id=producer.tenant_id, key_id=key_id, reason=reason)
+        stores.emit(revoked, caller.origin(producer.tenant_id))
 
 
 class PublicKey(Protocol):
@@ -97,7 +115,10 @@ def check_time(record: Record, attributes: Attributes) -> None:
 
 
 class Authenticator:
-    """Believes a record from outside when a registered key of the tenant that it names has signed it."""
+    """Believes a record from outside when a registered key of the tenant that it names has signed it.
+
+    A gateway's key is for usage: it asks for no deployments in a tenant's name.
+    """
 
     def __init__(self, platform: OpenStores) -> None:
         self._platform = platform
@@ -112,7 +133,7 @@ class Authenticator:
             raise SignatureError(f"key {key_id!r} is not registered, or was revoked", "taxiway_signature")
         verify(record.headers, record.value or b"", public_key_from_text(producer.public_key))
         tenant_id = _uuid(attributes.tenantid)
-        if producer.scope is ProducerScope.TENANT and producer.tenant_id != tenant_id:
+        if producer.scope is not ProducerScope.TENANT or producer.tenant_id != tenant_id:
             raise SignatureError(f"key {key_id!r} does not speak for tenant {attributes.tenantid}", "ce_tenantid")
         if _tenant_in(record.value) not in (None, tenant_id):
             raise SignatureError("the data names another tenant than ce_tenantid", "/tenant_id")

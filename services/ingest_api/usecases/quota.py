@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 from schemas.base import ContractModel
 from schemas.tenant import Meter, Plan, Window
-from schemas.usage import UsageSample
-from services.ingest_api.domain.problems import Problem
-from services.ingest_api.domain.quota import qualified, reset_of
+from schemas.usage import UsageSample, hold_name
+from services.ingest_api.domain.problems import Problem, invalid
+from services.ingest_api.domain.quota import reset_of
+from services.ingest_api.domain.usage_input import too_late
 from services.ingest_api.usecases.caller import Caller
 from services.ingest_api.usecases.usage import Receipt, UsageDesk
 from services.kit.quota.model import Ask, QuotaConflict, QuotaDenied, QuotaLedger, Usage, scope_at
@@ -64,7 +65,7 @@ class QuotaDesk:
         """Set all amounts aside for `ttl` s, or none; raises `Problem` or `QuotaUnavailable`. The same call again gives
         the same answer."""
         asks = _asks(caller, plan, amounts)
-        name = qualified(caller.tenant_id, hold_id)
+        name = hold_name(caller.tenant_id, hold_id)
         try:
             held = await self.ledger.hold(name, asks, ttl)
         except QuotaDenied as denied:
@@ -84,9 +85,12 @@ class QuotaDesk:
         """Record what was really used, then make the hold permanent at that; again changes nothing.
 
         In this order: a crash between the two leaves a recorded sample and a hold, and the sample's settlement ends
-        the hold. The other way round usage could be lost.
+        the hold. The other way round usage could be lost. What metering would not count is refused before either: the
+        hold would stand for good. Raises `Problem`.
         """
-        name = qualified(caller.tenant_id, hold_id)
+        if wrong := too_late(time, caller.now):
+            raise invalid("/time", wrong)
+        name = hold_name(caller.tenant_id, hold_id)
         used = {meter: amount for meter, amount in amounts.items() if amount > 0}
         receipt = Receipt(accepted=0, duplicates=0)
         if used:
@@ -97,7 +101,7 @@ class QuotaDesk:
 
     async def release(self, caller: Caller, hold_id: str) -> None:
         """Give it back; one that was committed stays. Of an unknown one nothing happens."""
-        await self.ledger.release(qualified(caller.tenant_id, hold_id))
+        await self.ledger.release(hold_name(caller.tenant_id, hold_id))
 
 
 def _asks(caller: Caller, plan: Plan, amounts: Mapping[Meter, int]) -> list[Ask]:

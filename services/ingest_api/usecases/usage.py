@@ -11,7 +11,6 @@ from schemas.envelope import Event
 from schemas.tenant import Meter
 from schemas.usage import UsageReported, UsageSample
 from services.ingest_api.domain.problems import Problem, invalid
-from services.ingest_api.domain.quota import qualified
 from services.ingest_api.ports import DuplicateMarks, UsageLog
 from services.ingest_api.usecases.caller import Caller
 from services.kit.ids import IdFactory
@@ -40,6 +39,7 @@ class UsageDesk:
     async def report(self, caller: Caller, samples: Mapping[str, Mapping[str, UsageSample]], total: int) -> Receipt:
         """Record the samples by source and id, of `total` that were sent; on return they are safe.
 
+        Their holds go by their names on the whole platform (`schemas.usage.hold_name`).
         Raises `TransientError` or `Problem`; a retry of the whole call is always right.
         """
         accepted = 0
@@ -56,7 +56,7 @@ class UsageDesk:
             raise Problem("samples-in-flight", message, headers={"Retry-After": "1"})
         if not fresh:
             return 0
-        samples = tuple(_held_by(caller, sample) for sample_id, sample in batch.items() if sample_id in fresh)
+        samples = tuple(sample for sample_id, sample in batch.items() if sample_id in fresh)
         try:
             await self.log.append(self._event(caller, source, samples))
         except BaseException:
@@ -76,12 +76,6 @@ class UsageDesk:
             correlationid=caller.trace_id,
             traceparent=caller.traceparent,
         )
-
-
-def _held_by(caller: Caller, sample: UsageSample) -> UsageSample:
-    if sample.hold_id is None:
-        return sample
-    return sample.model_copy(update={"hold_id": qualified(caller.tenant_id, sample.hold_id)})
 
 
 class DayTotal(ContractModel):

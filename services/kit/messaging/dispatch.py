@@ -154,7 +154,7 @@ class Dispatcher:
 
     async def _understand(self, arrival: Arrival) -> None:
         record = arrival.record
-        attributes = read_attributes(record.headers)
+        attributes = read_attributes(record.headers, lenient=self._authenticate is None)
         namespace = None
         if self._authenticate is None:
             arrival.stands((record.key or b"").decode(errors="replace"), attributes.sequence)

@@ -3,8 +3,7 @@
 ContractError (schemas)
 ├── RecordTooLargeError   the value is larger than a record may be
 ├── ForeignTenantError    the signer may not speak for the tenant of the samples
-├── SampleTimeError       a sample lies in the future, or before all counting
-└── UnusableTextError     an id holds characters that cannot be kept
+└── SampleTimeError       a sample lies in the future
 """
 
 from __future__ import annotations
@@ -25,12 +24,6 @@ class ForeignTenantError(ContractError):
 
 
 class SampleTimeError(ContractError):
-    """A sample's time is too far after the record was appended, or absurdly early."""
+    """A sample's time is too far after the record was appended."""
 
     code = "sample-time"
-
-
-class UnusableTextError(ContractError):
-    """An id or source holds control characters, such as NUL, which Postgres cannot keep."""
-
-    code = "text"

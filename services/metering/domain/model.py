@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
 from schemas.tenant import Limit, ProducerScope, Window
-from schemas.usage import UsageSample
+from schemas.usage import UsageSample, is_hold_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,6 @@ class Report:
     offset: int
     event_id: str
     """CloudEvents id of the record."""
-    ends_holds: bool
-    """Whether its hold ids are believed: those of the platform's own producers are, a tenant's are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +94,7 @@ def higher(first: Total, second: Total) -> Total:
     return second if second.hi > first.hi else first
 
 
-def hold_ids(samples: Sequence[UsageSample]) -> tuple[str, ...]:
-    """The holds that the samples name, each once."""
-    return tuple(dict.fromkeys(sample.hold_id for sample in samples if sample.hold_id))
+def ended_holds(tenant_id: UUID, samples: Iterable[UsageSample]) -> tuple[str, ...]:
+    """The holds that the tenant's samples end, each once: its own, whoever reports, and nobody else's."""
+    named = dict.fromkeys(sample.hold_id for sample in samples if sample.hold_id)
+    return tuple(name for name in named if is_hold_of(tenant_id, name))

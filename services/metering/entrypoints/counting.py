@@ -21,7 +21,7 @@ from services.kit.messaging.record import Record
 from services.kit.observability import metrics
 from services.kit.quota.model import QuotaLedger, Scope, Settlement
 from services.kit.resilience import Backoff
-from services.metering.domain.model import NOTHING, Report, Total, TotalKey, higher, hold_ids
+from services.metering.domain.model import NOTHING, Report, Total, TotalKey, ended_holds, higher
 from services.metering.domain.thresholds import notices
 from services.metering.domain.totals import advance, increments, samples_of
 from services.metering.entrypoints.intake import Intake
@@ -137,7 +137,7 @@ class UsageCounter:
 
 def _settlement(report: Report, key: TotalKey, total: Total) -> Settlement:
     scope = Scope(str(key.tenant_id), key.meter, key.window.value, key.window_start)
-    ended = hold_ids(list(samples_of(report, key))) if report.ends_holds else ()
+    ended = ended_holds(report.tenant_id, samples_of(report, key))
     return Settlement(scope, key.partition, total.total, total.hi, ended)
 
 

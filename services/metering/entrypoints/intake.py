@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from schemas.envelope import Attributes, parse_data, read_attributes
 from schemas.errors import SignatureError, UnknownEventTypeError
 from schemas.signing import SIGNATURE_HEADER, key_id_of, public_key_from_text, verify
-from schemas.tenant import ProducerScope
 from schemas.usage import UsageReported
 from services.kit.clock import Clock
 from services.kit.messaging.record import Record
@@ -41,7 +40,6 @@ class Intake:
         attributes = read_attributes(record.headers)
         if attributes.type != UsageReported.type:
             raise UnknownEventTypeError(attributes.type)
-        admission.check_text(attributes.source, attributes.id)
         producer = await self._signer(record)
         verify(record.headers, value, public_key_from_text(producer.public_key))
         data = parse_data(attributes.type, value, lenient=False)
@@ -68,8 +66,6 @@ class Intake:
 def _checked(record: Record, attributes: Attributes, producer: Producer, data: UsageReported) -> Report:
     admission.check_tenant(producer, data, attributes.tenantid)
     admission.check_times(data, record.appended_at)
-    for sample in data.samples:
-        admission.check_text(sample.id, sample.hold_id)
     return Report(
         tenant_id=data.tenant_id,
         source=f"{admission.speaker(producer, data)} {attributes.source}",
@@ -77,5 +73,4 @@ def _checked(record: Record, attributes: Attributes, producer: Producer, data: U
         partition=record.partition,
         offset=record.offset,
         event_id=attributes.id,
-        ends_holds=producer.scope is not ProducerScope.TENANT,
     )

@@ -36,7 +36,7 @@ class Ledger:
     tenant_id: UUID
 
     def report(self, *samples: UsageSample, partition: int = 0, offset: int = 0, source: str = "s") -> Report:
-        return Report(self.tenant_id, source, samples, partition, offset, "event", ends_holds=True)
+        return Report(self.tenant_id, source, samples, partition, offset, "event")
 
     def key(self, meter: str = "api_calls", *, partition: int = 0, window: Window = Window.DAY) -> TotalKey:
         return TotalKey(self.tenant_id, meter, window, DAY if window is Window.DAY else DAY.replace(day=1), partition)

@@ -158,6 +158,18 @@ def test_records_signed_with_a_generated_key_are_believed(team: tuple[Account, P
     assert ann.gets("producers", "list")[0]["revoked_at"] is not None
 
 
+def test_operators_register_keys_of_gateways(operator: Person, tmp_path: Path) -> None:
+    # given
+    key_id, file = f"gateway-{uuid4().hex}", tmp_path / "key.pem"
+    registered = operator.gets("producers", "register", key_id, "--generate", str(file), "--platform")
+    assert registered["scope"] == "platform"
+    # when
+    operator.types("producers", "revoke", key_id, "--platform", "--reason", "done")
+    # then
+    revoked = {key["key_id"]: key["revoked_at"] for key in operator.gets("producers", "list", "--platform")}
+    assert revoked[key_id] is not None
+
+
 def test_dead_letters_are_listed_and_sent_back(operator: Person) -> None:
     # given a record that nobody signed
     event_id = uuid4().hex

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from schemas.deployment import DeploymentRejected, DeploymentSpec, DeployModel
 from schemas.envelope import Event, decode
-from schemas.tenant import Meter
+from schemas.signing import public_key_text
+from schemas.tenant import PLATFORM_TENANT, Meter
 from schemas.usage import UsageReported, UsageSample
 from services.kit.ids import new_id
 from tests.fakes.ingest_api.builders import NOW, spec
@@ -161,6 +162,50 @@ def test_producers_are_registered_once_and_for_all(acme: Account) -> None:
     assert acme.api.post("/producers", {"key_id": f"k-{uuid4()}", "public_key": "short"}).status_code == 422
     records = read_all(acme.door.addresses.kafka_bootstrap, "taxiway.tenant.events.v1")
     eventually(lambda: types_about(acme)[-2:] == ["producer-key-registered", "producer-key-revoked"], say=str(records))
+
+
+def test_operators_register_list_and_revoke_keys_of_gateways(acme: Account) -> None:
+    # given
+    operator, key_id = acme.door.operator, f"gateway-{uuid4().hex}"
+    key = Ed25519PrivateKey.generate()
+    body = {"key_id": key_id, "public_key": public_key_text(key.public_key())}
+    of_gateways = body | {"scope": "platform"}
+    # then it is operators who do so, and they say so
+    assert acme.api.post("/producers", of_gateways).status_code == 403
+    assert operator.post("/producers", body).status_code == 403
+    assert acme.api.get("/producers?scope=platform").status_code == 403
+    assert acme.api.delete(f"/producers/{key_id}?scope=platform").status_code == 403
+    answer = operator.post("/producers", of_gateways)
+    assert (answer.status_code, answer.json()["scope"]) == (201, "platform")
+    assert answer.json()["tenant_id"] == str(PLATFORM_TENANT)
+    assert acme.api.post("/producers", body).status_code == 409
+    # and it is no tenant's
+    listed = {item["key_id"]: item for item in operator.get("/producers?scope=platform&limit=500").json()["items"]}
+    assert listed[key_id]["revoked_at"] is None
+    assert acme.api.get("/producers").json()["items"] == []
+    assert acme.api.delete(f"/producers/{key_id}").status_code == 404
+    # and what is the platform's own, the API's key, stays
+    own = next(name for name, item in listed.items() if item["scope"] == "api")
+    assert operator.delete(f"/producers/{own}?scope=platform").status_code == 409
+    # and a gateway reports usage; it deploys nothing in a tenant's name
+    asked = acme.request(ask_for(acme), key_id, key)
+    eventually(lambda: set_aside(acme, asked) == "signature")
+    # when
+    for _ in "ab":
+        assert operator.delete(f"/producers/{key_id}?scope=platform&reason=leaked").status_code == 204
+    # then
+    eventually(lambda: len(events_about(acme, key_id)) == 2)
+    registered, revoked = events_about(acme, key_id)
+    assert (registered.data.scope, registered.key, registered.actor) == ("platform", str(PLATFORM_TENANT), "user:root")
+    assert (revoked.data.reason, revoked.tenantid) == ("leaked", str(PLATFORM_TENANT))
+
+
+def events_about(account: Account, key_id: str) -> list[Event[Any]]:
+    """What was said about a producer's key."""
+    records = read_all(account.door.addresses.kafka_bootstrap, "taxiway.tenant.events.v1")
+    return [
+        decode(record.headers, record.value) for record in records if f'"{key_id}"'.encode() in (record.value or b"")
+    ]
 
 
 def types_about(account: Account) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -11,7 +13,10 @@ from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import aliased
 
-from services.ingest_api.adapters.tables import ModelRow, VersionRow
+from schemas.tenant import Plan
+from services.ingest_api.adapters.postgres_platform import opener
+from services.ingest_api.adapters.tables import ModelRow, TenantRow, VersionRow
+from services.ingest_api.ports import Stores, Transactions
 from services.kit.persistence.database import Database
 from services.kit.persistence.tenancy import (
     ACROSS_TENANTS,
@@ -19,9 +24,12 @@ from services.kit.persistence.tenancy import (
     MissingTenantError,
     TenantRepository,
 )
+from tests.fakes.ingest_api.application import OPERATOR, Application
+from tests.fakes.ingest_api.builders import TENANT
 from tests.fakes.ingest_api.postgres import IngestDatabase
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+OPERATORS_ONLY = ("/api/v1/capacity", "/api/v1/lag")
 
 
 def row(name: str, tenant_id: UUID | None = None) -> ModelRow:
@@ -125,3 +133,57 @@ async def test_a_tenant_does_not_stay_on_a_pooled_connection(two: Two) -> None:
         pass
     async with two.app.unit_of_work() as work:
         assert (await work.connection.execute(text("SELECT count(*) FROM model"))).scalar() == 0
+
+
+@dataclass
+class Opened:
+    """The two ways into the database, and which tenants the worker's was opened for."""
+
+    worker: Database
+    app: Database
+    as_worker: list[UUID | None] = field(default_factory=list)
+
+    @property
+    def transactions(self) -> Transactions:
+        """Both ways; the worker's is watched."""
+        open_worker = opener(self.worker)
+
+        def watched(tenant_id: UUID | None) -> AbstractAsyncContextManager[Stores]:
+            self.as_worker.append(tenant_id)
+            return open_worker(tenant_id)
+
+        return Transactions(tenant=opener(self.app), platform=watched)
+
+
+async def test_a_tenants_own_callers_are_kept_to_it_by_the_database(two: Two) -> None:
+    """Every route that reads one of the tenant's resources is served by the app role, which cannot see another's."""
+    # given
+    opened = Opened(two.worker, two.app)
+    application = Application(opened.transactions)
+    plan = Plan(name="team").model_dump(mode="json")
+    for tenant_id in (TENANT, two.theirs):
+        async with two.worker.unit_of_work(tenant_id) as work:
+            here = TenantRow(tenant_id=tenant_id, name=f"t-{tenant_id}", plan=plan, created_at=NOW)
+            await work.session.merge(here)
+    key = {"name": "ci", "scopes": ["read"]}
+    created = await application.send("POST", f"/tenants/{TENANT}/keys", json=key)
+    assert created.status_code == 201
+    # when
+    paths = [
+        path.replace("{tenant_id}", str(TENANT)).replace("{name}", "m")
+        for path, methods in application.app.openapi()["paths"].items()
+        if "get" in methods and "{deployment_id}" not in path and not path.startswith(("/problems", *OPERATORS_ONLY))
+    ]
+    answers = {path: await application.send("GET", path) for path in paths}
+    revoked = await application.send("DELETE", f"/tenants/{TENANT}/keys/{created.json()['key_id']}")
+    # then
+    assert len(paths) >= 8
+    assert opened.as_worker == []
+    assert {path: answer.status_code for path, answer in answers.items() if answer.status_code >= 500} == {}
+    assert answers[f"/api/v1/tenants/{TENANT}"].json()["name"] == f"t-{TENANT}"
+    assert [item["name"] for item in answers[f"/api/v1/tenants/{TENANT}/keys"].json()["items"]][-1] == "ci"
+    assert revoked.status_code == 204
+    # and operators go on seeing every tenant, as the worker role
+    seen = [await application.send("GET", f"/tenants/{one}", OPERATOR) for one in (TENANT, two.theirs)]
+    assert [answer.status_code for answer in seen] == [200, 200]
+    assert opened.as_worker == [TENANT, two.theirs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def test_a_fresh_key_is_for_its_owner_alone_and_its_public_half_is_registered(tm
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     key = load_pem_private_key(file.read_bytes(), password=None)
     assert isinstance(key, Ed25519PrivateKey)
-    assert asked.body == {"key_id": "p1", "public_key": public_key_text(key.public_key())}
+    public_key = public_key_text(key.public_key())
+    assert asked.body == {"key_id": "p1", "public_key": public_key, "scope": "tenant"}
 
 
 def test_a_key_is_never_written_over(tmp_path: Path) -> None:
@@ -81,3 +83,17 @@ def test_one_source_of_the_key_is_wanted(options: list[str]) -> None:
     outcome = taxiway("producers", "register", "p1", *options, door=door())
     assert outcome.status == 2
     assert "--generate" in outcome.err
+
+
+def test_a_gateways_key_is_asked_for_by_name() -> None:
+    # given
+    paths = ("POST /producers", "GET /producers", "DELETE /producers/p1")
+    answers: list[Answer] = [PRODUCER, [PRODUCER], None]
+    asked = Door(dict(zip(paths, answers, strict=True)))
+    text = public_key_text(Ed25519PrivateKey.generate().public_key())
+    # when
+    for command in (f"register p1 --public-key {text}", "list", "revoke p1 --reason leaked"):
+        assert taxiway("producers", *command.split(), "--platform", door=asked).status == 0
+    # then
+    assert json.loads(asked.requests[0].content)["scope"] == "platform"
+    assert [request.url.params.get("scope") for request in asked.requests[1:]] == ["platform", "platform"]

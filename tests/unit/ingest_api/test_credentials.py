@@ -13,6 +13,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from schemas.tenant import PLATFORM_TENANT
 from services.ingest_api.adapters.tokens import JwtTokens
 from services.ingest_api.domain.api_keys import ApiKey, hash_of, parse, token, verify
 from services.ingest_api.domain.identity import CredentialError, Principal, Scope
@@ -92,7 +93,11 @@ BAD_CLAIMS: list[dict[str, Any]] = [
     {"sub": "ann\n"},
     {"nbf": int((NOW + timedelta(minutes=1)).timestamp())},
     {"sub": None},
+    {"sub": ""},
+    {"sub": "ann\0"},
+    {"sub": "a" * 256},
     {"tenant_id": "none"},
+    {"tenant_id": str(PLATFORM_TENANT)},
     {"tenant_id": 7},
 ]
 

@@ -17,6 +17,7 @@ from services.kit.clock import HeldClock
 from services.kit.errors import TransientError
 from services.kit.ids import new_id
 from services.kit.quota.model import QuotaUnavailable
+from tests.fakes.ingest_api.application import Application
 from tests.fakes.ingest_api.builders import NOW, TENANT
 from tests.fakes.ingest_api.memory import InMemoryDuplicateMarks, InMemoryUsageLog
 from tests.fakes.quota.ledger import InMemoryQuota
@@ -144,3 +145,21 @@ async def test_totals_are_read_for_a_bounded_range(desks: Desks) -> None:
     with pytest.raises(Problem):
         await totals(desks.ledger, str(TENANT), today - timedelta(days=MAX_DAYS), today, None)
     assert (await totals(desks.ledger, str(TENANT), today, today, Meter.API_CALLS)).meters[0].total == 0
+
+
+@pytest.mark.parametrize("time", ["2019-12-31T23:59:59Z", "2026-03-01T12:02:31Z", "0001-01-01T00:00:00+14:00"])
+async def test_a_commit_that_would_not_be_counted_is_refused_and_leaves_no_hold_for_good(time: str) -> None:
+    # given
+    log = InMemoryUsageLog()
+    application = Application(log=log)
+    await application.quota.hold(CALLER, PLAN, "h", {Meter.INPUT_TOKENS: 400}, 60)
+    # when
+    answer = await application.send(
+        "POST", "/quota/holds/h/commit", json={"amounts": {"input_tokens": 100}, "time": time}
+    )
+    # then
+    assert (answer.status_code, [error["pointer"] for error in answer.json()["errors"]]) == (422, ["/time"])
+    assert log.events == []
+    # and the hold is what it was: it ends by itself
+    application.clock.advance(61)
+    assert (await application.quota.state(CALLER, PLAN))[0].held == 0

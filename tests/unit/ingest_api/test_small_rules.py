@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.tenant import Window
+from schemas.usage import hold_name, is_hold_of
 from services.ingest_api.domain import cursor
 from services.ingest_api.domain.durations import seconds_of
 from services.ingest_api.domain.problems import CATALOGUE, Problem, invalid
-from services.ingest_api.domain.quota import qualified, reset_of
+from services.ingest_api.domain.quota import reset_of
 from tests.fakes.ingest_api.builders import TENANT
 
 
@@ -57,10 +58,11 @@ def test_a_window_ends_where_the_next_begins(window: Window, day: date, reset: d
 
 @given(st.text(min_size=1))
 def test_a_hold_is_always_named_within_its_tenant(hold_id: str) -> None:
-    name = qualified(TENANT, hold_id)
-    assert name.startswith(f"{TENANT}:")
-    assert qualified(TENANT, name) == name
-    assert qualified(UUID(int=77), name) != name
+    name, stranger = hold_name(TENANT, hold_id), UUID(int=77)
+    assert is_hold_of(TENANT, name)
+    assert not is_hold_of(stranger, name)
+    assert hold_name(TENANT, name) == name
+    assert is_hold_of(stranger, hold_name(stranger, name))
 
 
 def test_a_document_has_what_the_standard_asks_and_more() -> None:

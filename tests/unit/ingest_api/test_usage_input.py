@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.envelope import MAX_AHEAD
+from schemas.base import MAX_AHEAD
+from schemas.usage import MAX_OWN_HOLD_ID
 from services.ingest_api.domain.problems import Problem
 from services.ingest_api.domain.usage_input import BATCH, FUTURE, PLAIN, SAMPLE_TYPE, SINGLE, by_source, read_usage
 from tests.fakes.ingest_api.builders import NOW, TENANT
@@ -61,6 +62,14 @@ def test_all_forms_are_read() -> None:
         (PLAIN, {"samples": [SAMPLE | {"amounts": {"input_tokens": 1.5}}]}, ["/samples/0/amounts/input_tokens"]),
         (PLAIN, {"samples": [SAMPLE | {"amounts": {"input_tokens": 2**53 + 1}}]}, ["/samples/0/amounts/input_tokens"]),
         (PLAIN, {"samples": [SAMPLE | {"time": "2026-03-01T12:00:00"}]}, ["/samples/0/time"]),
+        (PLAIN, {"samples": [SAMPLE | {"time": "2019-12-31T23:59:59Z"}]}, ["/samples/0/time"]),
+        (PLAIN, {"samples": [SAMPLE | {"id": "a\0"}, SAMPLE | {"id": "a\n"}]}, ["/samples/0/id", "/samples/1/id"]),
+        (PLAIN, {"samples": [SAMPLE | {"hold_id": "h" * (MAX_OWN_HOLD_ID + 1)}]}, ["/samples/0/hold_id"]),
+        (PLAIN, {"samples": [SAMPLE | {"hold_id": ""}]}, ["/samples/0/hold_id"]),
+        (PLAIN, {"samples": [SAMPLE | {"hold_id": "\x7f"}]}, ["/samples/0/hold_id"]),
+        (SINGLE, EVENT | {"id": "\x1b[2J"}, ["/id"]),
+        (SINGLE, EVENT | {"time": "1970-01-01T00:00:00Z"}, ["/time"]),
+        (SINGLE, EVENT | {"source": "/gw\0"}, ["/source"]),
         (PLAIN, {"samples": [7]}, ["/samples/0"]),
         (SINGLE, EVENT | {"specversion": "0.3"}, ["/specversion"]),
         (SINGLE, EVENT | {"type": "other"}, ["/type"]),
@@ -81,6 +90,12 @@ def test_the_clocks_may_differ_but_by_less_than_metering_allows() -> None:
     just, over = NOW + FUTURE, NOW + FUTURE + timedelta(seconds=1)
     assert read(PLAIN, {"samples": [SAMPLE | {"time": just.isoformat()}]})
     assert pointers(PLAIN, {"samples": [SAMPLE | {"time": over.isoformat()}]}) == ["/samples/0/time"]
+
+
+def test_a_hold_goes_by_its_name_on_the_whole_platform() -> None:
+    for own in ("h" * MAX_OWN_HOLD_ID, f"{TENANT}:{'h' * MAX_OWN_HOLD_ID}"):
+        [entry] = read_usage(PLAIN, json.dumps({"samples": [SAMPLE | {"hold_id": own}]}).encode(), TENANT, NOW)
+        assert entry.sample.hold_id == f"{TENANT}:{'h' * MAX_OWN_HOLD_ID}"
 
 
 @given(st.binary(max_size=300))

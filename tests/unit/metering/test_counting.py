@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from schemas.quota import QuotaExceeded, QuotaThresholdReached
 from schemas.tenant import Limit, Meter, Window
-from schemas.usage import UsageSample
+from schemas.usage import UsageSample, hold_name
 from services.kit.clock import HeldClock
 from services.kit.errors import TransientError
 from services.kit.messaging.dead_letters import TripWire, TripWireError
@@ -200,17 +200,27 @@ async def test_a_transient_failure_is_tried_again_until_it_passes() -> None:
 
 async def test_holds_end_with_the_samples_that_used_them_also_with_duplicates() -> None:
     bench, scope = Bench(), day_scope(str(TENANT), "api_calls", NOON.date())
-    for hold_id in ("used", "again", "kept"):
-        await bench.quota.hold(hold_id, [Ask(scope, 10, 100)], 60)
-    await bench.counter.count(from_gateway([sample(1, calls=10, hold_id="used")]))
-    await bench.counter.count(from_gateway([sample(1, calls=10, hold_id="again")], offset=1))
+    used, again, kept = (hold_name(TENANT, hold_id) for hold_id in ("used", "again", "kept"))
+    for name in (used, again, kept):
+        await bench.quota.hold(name, [Ask(scope, 10, 100)], 60)
+    await bench.counter.count(from_gateway([sample(1, calls=10, hold_id=used)]))
+    await bench.counter.count(from_gateway([sample(1, calls=10, hold_id=again)], offset=1))
     assert await bench.quota.usage(scope) == Usage(settled=10, held=10)
 
 
-async def test_a_tenants_own_samples_end_no_holds() -> None:
+async def test_a_tenant_who_reports_to_kafka_itself_ends_its_own_holds() -> None:
     bench, scope = Bench(), day_scope(str(TENANT), "api_calls", NOON.date())
-    await bench.quota.hold("h", [Ask(scope, 10, 100)], 60)
-    await bench.counter.count(signed(OWN, TENANT, [sample(1, hold_id="h")]))
+    await bench.quota.hold(hold_name(TENANT, "h"), [Ask(scope, 10, 100)], 60)
+    await bench.counter.count(signed(OWN, TENANT, [sample(1, hold_id=hold_name(TENANT, "h"))]))
+    assert await bench.quota.usage(scope) == Usage(settled=1, held=0)
+
+
+@pytest.mark.parametrize("signer", [OWN, PLATFORM], ids=["the tenant", "a gateway"])
+@pytest.mark.parametrize("hold_id", ["h", hold_name(uuid4(), "h")], ids=["nobody's", "another's"])
+async def test_nobody_ends_a_hold_that_is_not_of_the_samples_tenant(signer: Signer, hold_id: str) -> None:
+    bench, scope = Bench(), day_scope(str(TENANT), "api_calls", NOON.date())
+    await bench.quota.hold(hold_id, [Ask(scope, 10, 100)], 60)
+    await bench.counter.count(signed(signer, TENANT, [sample(1, hold_id=hold_id)]))
     assert await bench.quota.usage(scope) == Usage(settled=1, held=10)
 
 

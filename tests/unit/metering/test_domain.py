@@ -8,18 +8,14 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from schemas.quota import QuotaExceeded, QuotaThresholdReached
 from schemas.tenant import Limit, Meter, ProducerScope, Window
-from schemas.usage import MAX_RECORD_BYTES, UsageReported, UsageSample
+from schemas.usage import EARLIEST, MAX_RECORD_BYTES, UsageReported, UsageSample
 from services.kit.quota.model import DUPLICATES as KIT_DUPLICATES
 from services.metering.domain import admission
-from services.metering.domain.errors import (
-    ForeignTenantError,
-    RecordTooLargeError,
-    SampleTimeError,
-    UnusableTextError,
-)
+from services.metering.domain.errors import ForeignTenantError, RecordTooLargeError, SampleTimeError
 from services.metering.domain.model import NOTHING, LimitedUse, Producer, Report, Total, TotalKey, higher, window_start
 from services.metering.domain.thresholds import notices
 from services.metering.domain.totals import DUPLICATES, advance, increments, samples_of
@@ -29,7 +25,7 @@ TENANT = uuid4()
 
 
 def report(*samples: UsageSample, partition: int = 3, offset: int = 10) -> Report:
-    return Report(TENANT, "signer /gateway", samples, partition, offset, "event", ends_holds=True)
+    return Report(TENANT, "signer /gateway", samples, partition, offset, "event")
 
 
 def key(meter: str, window: Window = Window.DAY, start: date = NOON.date()) -> TotalKey:
@@ -154,7 +150,6 @@ def test_whose_word_a_report_is(scope: ProducerScope, owner: UUID, speaker: UUID
         (NOON + timedelta(minutes=5), True),
         (NOON + timedelta(minutes=5, microseconds=1), False),
         (NOON - timedelta(days=400), True),
-        (datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))), False),
         (datetime.max.replace(tzinfo=timezone(timedelta(hours=-12))), False),
     ],
 )
@@ -168,8 +163,17 @@ def test_when_samples_may_lie(at: datetime, is_allowed: bool) -> None:
         assert refused.value.pointer == "/samples/1/time"
 
 
-@pytest.mark.parametrize("text", ["\0", "a\nb", "\ud800"])
-def test_text_that_cannot_be_kept_is_refused(text: str) -> None:
-    admission.check_text("fine", None, "größe")
-    with pytest.raises(UnusableTextError):
-        admission.check_text("fine", text)
+@pytest.mark.parametrize(
+    "at", [EARLIEST - timedelta(microseconds=1), datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))]
+)
+def test_nothing_was_measured_before_the_beginning(at: datetime) -> None:
+    assert sample(1, at=EARLIEST)
+    with pytest.raises(ValidationError):
+        sample(1, at=at)
+
+
+@pytest.mark.parametrize("text", ["\0", "a\nb", "\ud800", "", "x" * 129])
+def test_text_that_cannot_be_kept_is_no_identity(text: str) -> None:
+    for fields in ({"id": text}, {"id": "größe", "hold_id": text}):
+        with pytest.raises(ValidationError):
+            UsageSample(time=NOON, amounts={Meter.API_CALLS: 1}, **fields)

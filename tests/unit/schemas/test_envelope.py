@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.envelope import MAX_ATTRIBUTE, MAX_EXTENSION, REQUIRED, decode, encode, header_text, read_attributes
+from schemas.envelope import MAX_EXTENSION, MAX_REQUIRED, REQUIRED, decode, encode, header_text, read_attributes
 from schemas.errors import ContractError, EnvelopeError, SchemaError, UnknownEventTypeError
 from tests.unit.kit.events import NOON, node_removed
 
@@ -61,7 +61,7 @@ def test_a_required_attribute_that_is_missing_or_empty_is_named(name: str) -> No
         ("source", b"/a\nb"),
         ("actor", b"\x7f"),
         ("tenantid", b"\xff"),
-        ("id", b"x" * (MAX_ATTRIBUTE + 1)),
+        ("id", b"x" * (MAX_REQUIRED + 1)),
         ("correlationid", b"x" * (MAX_EXTENSION + 1)),
     ],
 )

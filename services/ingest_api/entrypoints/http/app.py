@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from services.ingest_api.entrypoints.http import docs, problems
 from services.ingest_api.entrypoints.http.desk import Desk
+from services.ingest_api.entrypoints.http.guard import TextGuard
 from services.ingest_api.entrypoints.http.observation import BodyBound, Observation
 from services.ingest_api.entrypoints.http.routers import (
     deployment_views,
@@ -47,6 +48,7 @@ def make_app(desk: Desk) -> FastAPI:
     )
     app.state.desk = desk
     problems.install(app)
+    app.add_middleware(TextGuard)
     app.add_middleware(BodyBound)
     app.add_middleware(Observation)
     api = APIRouter(prefix=BASE, responses=problems.RESPONSES)

@@ -9,9 +9,8 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from services.ingest_api.domain.identity import CredentialError, Scope
-from services.ingest_api.domain.problems import Problem
 from services.ingest_api.entrypoints.http.desk import desk_of
-from services.ingest_api.usecases.caller import Caller, identify, unauthenticated
+from services.ingest_api.usecases.caller import Caller, identify, require, unauthenticated
 from services.kit.observability import tracing
 
 _BEARER = HTTPBearer(auto_error=False, description="A token of the issuer (JWT), or an API key.")
@@ -47,12 +46,6 @@ def allowed(*scopes: Scope) -> Callable[[Caller], Awaitable[Caller]]:
         return caller
 
     return check
-
-
-def require(caller: Caller, *scopes: Scope) -> None:
-    """Raise `Problem` unless the credential includes one of `scopes`."""
-    if not caller.principal.may(*scopes):
-        raise Problem("forbidden", f"The credential needs the scope {' or '.join(scopes)}.")
 
 
 Operator = Annotated[Caller, Depends(allowed(Scope.OPERATOR))]

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from schemas.deployment import Violation
-from services.ingest_api.domain.problems import CATALOGUE, Problem
+from services.ingest_api.domain.problems import CATALOGUE, Problem, violation
 from services.kit.errors import TooLargeError, TransientError
 
 MEDIA_TYPE = "application/problem+json"
@@ -96,8 +96,8 @@ def _violation(item: dict[str, Any]) -> Violation:
     """The pointer is into the body; what is not in the body is named in the message."""
     place, *path = [str(part) for part in item["loc"]] or ["body"]
     if place == "body":
-        return Violation(pointer="".join(f"/{_escape(part)}" for part in path), message=item["msg"])
-    return Violation(pointer="", message=f"{place} parameter {'.'.join(path)}: {item['msg']}")
+        return violation("".join(f"/{_escape(part)}" for part in path), item["msg"])
+    return violation("", f"{place} parameter {'.'.join(path)}: {item['msg']}")
 
 
 def _escape(part: str) -> str:

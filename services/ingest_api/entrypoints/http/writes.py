@@ -53,6 +53,12 @@ class Write:
         tenant_id = caller.tenant_id
         return await self._once(self.desk.transactions.tenant, tenant_id, tenant_id, act)
 
+    async def about(self, caller: Caller, tenant_id: UUID, act: Act) -> Response:
+        """Do it once: as an operator about that tenant, or as the tenant itself."""
+        return await (
+            self.for_operator(tenant_id, act) if caller.principal.is_operator else self.for_tenant(caller, act)
+        )
+
     async def for_operator(self, tenant_id: UUID | None, act: Act) -> Response:
         """Do it once, as an operator, about that tenant."""
         return await self._once(self.desk.transactions.platform, tenant_id, PLATFORM_TENANT, act)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
@@ -16,16 +15,13 @@ from services.ingest_api.domain.read import AsOf, HistoryEntry, Reservation, Sho
 from services.ingest_api.domain.view import State
 from services.ingest_api.entrypoints.http.callers import Reader
 from services.ingest_api.entrypoints.http.desk import Desk, desk_of
+from services.ingest_api.entrypoints.http.following import follow
 from services.ingest_api.entrypoints.http.pages import Listing, Paged, listing
-from services.ingest_api.ports import Page
 from services.ingest_api.usecases.caller import Caller
 
 router = APIRouter(prefix="/deployments", tags=["deployments"])
 
 MAX_WAIT_SECONDS = 60.0
-KEEP_ALIVE_SECONDS = 15.0
-"""Between comments on a stream where nothing happens, so that proxies keep it open."""
-STREAM_BATCH = 500
 
 
 class Placement(ContractModel):
@@ -77,7 +73,7 @@ async def show(
     deadline = desk.clock.now().timestamp() + min(seconds_of(wait, "wait"), MAX_WAIT_SECONDS)
     seen = if_none_match
     while True:
-        ring = desk.bell.listen()
+        ring = desk.bell.listen(deployment_id)
         item = await look(desk, caller, deployment_id)
         seen = seen or etag_of(item)
         left = deadline - desk.clock.now().timestamp()
@@ -119,37 +115,9 @@ async def events(
     caller: Reader,
     last_event_id: Annotated[str | None, Header(description="Go on behind this event.")] = None,
 ) -> StreamingResponse:
-    """The history as Server-Sent Events: what happened so far, then what happens. `id` is the event's id."""
+    """The history as Server-Sent Events: what happened so far, then what happens. `id` is the event's id; an event may
+    be told again after `Last-Event-ID`, and is never left out."""
     desk = desk_of(request)
     await look(desk, caller, deployment_id)
-    stream = _follow(desk, caller, deployment_id, last_event_id)
+    stream = follow(desk, caller, deployment_id, last_event_id)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-
-
-async def _follow(desk: Desk, caller: Caller, deployment_id: UUID, last_event_id: str | None) -> AsyncIterator[str]:
-    """Topics are read side by side, so an older entry may come in behind a newer one: what was sent is remembered."""
-    sent: set[str] = set()
-    entries = await _all_history(desk, caller, deployment_id)
-    ids = [entry.event_id for entry in entries]
-    if last_event_id in ids:
-        sent.update(ids[: ids.index(last_event_id) + 1])
-    while not desk.bell.is_closed:
-        ring = desk.bell.listen()
-        fresh = [entry for entry in await _all_history(desk, caller, deployment_id) if entry.event_id not in sent]
-        for entry in fresh:
-            sent.add(entry.event_id)
-            yield f"id: {entry.event_id}\nevent: {entry.type}\ndata: {entry.model_dump_json()}\n\n"
-        if not fresh:
-            yield ": nothing new\n\n"
-        await desk.bell.wait(ring, KEEP_ALIVE_SECONDS)
-
-
-async def _all_history(desk: Desk, caller: Caller, deployment_id: UUID) -> list[HistoryEntry]:
-    entries: list[HistoryEntry] = []
-    async with desk.transactions.tenant(caller.tenant_id) as stores:
-        while True:
-            after = entries[-1].sort_key if entries else None
-            batch = await stores.views.history(deployment_id, Page(STREAM_BATCH, after))
-            entries += batch
-            if len(batch) < STREAM_BATCH:
-                return entries

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import Field, model_validator
 
-from schemas.base import ContractModel, Name
+from schemas.base import ContractModel, Name, Reason
 from schemas.deployment import MAX_REPLICAS, Canary, DeploymentSpec, Gates
 from services.ingest_api.domain.admission import Admitted, Verb
 from services.ingest_api.domain.problems import not_found
@@ -89,7 +89,7 @@ async def delete(
     deployment_id: UUID,
     caller: Deployer,
     once: Once,
-    reason: Annotated[str, Query(max_length=2000, description="Why, for the history.")] = "no reason given",
+    reason: Annotated[Reason, Query(description="Why, for the history.")] = "no reason given",
 ) -> Response:
     """Traffic goes away, pods end, GPUs are released; then the name is free again."""
 

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime, Field
 
 from schemas.base import ContractModel
+from schemas.text import Text
 from services.ingest_api.domain.api_keys import ApiKey
 from services.ingest_api.domain.identity import Scope
 from services.ingest_api.domain.resources import KeyView
@@ -18,10 +19,9 @@ from services.ingest_api.entrypoints.http.callers import AnyCaller
 from services.ingest_api.entrypoints.http.desk import desk_of
 from services.ingest_api.entrypoints.http.pages import Listing, Paged, listing
 from services.ingest_api.entrypoints.http.routers.tenants import check_own
-from services.ingest_api.entrypoints.http.writes import Act, Once, Reply, Write
+from services.ingest_api.entrypoints.http.writes import Once, Reply
 from services.ingest_api.ports import Stores
 from services.ingest_api.usecases import tenants
-from services.ingest_api.usecases.caller import Caller
 
 router = APIRouter(prefix="/tenants/{tenant_id}/keys", tags=["tenants"])
 
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/tenants/{tenant_id}/keys", tags=["tenants"])
 class NewKey(ContractModel):
     """An API key to create."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[str, Text(100, shortest=1)]
     """What people call it."""
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1)]
     """What it is good for: admin, deploy, usage, read."""
@@ -57,13 +57,6 @@ def view_of(key: ApiKey) -> KeyView:
     )
 
 
-async def once_for(caller: Caller, once: Write, tenant_id: UUID, act: Act) -> Response:
-    """As an operator about the tenant, or as the tenant itself."""
-    if caller.principal.is_operator:
-        return await once.for_operator(tenant_id, act)
-    return await once.for_tenant(caller, act)
-
-
 @router.post("", status_code=201, response_model=CreatedKey, summary="Create an API key")
 async def create(tenant_id: UUID, body: NewKey, caller: AnyCaller, once: Once) -> Response:
     """The token is in the answer and nowhere else."""
@@ -85,14 +78,14 @@ async def create(tenant_id: UUID, body: NewKey, caller: AnyCaller, once: Once) -
         location = f"/api/v1/tenants/{tenant_id}/keys/{key_id}"
         return Reply(201, CreatedKey(**fields, token=token), location, kept=CreatedKey(**fields, token=None))
 
-    return await once_for(caller, once, tenant_id, act)
+    return await once.about(caller, tenant_id, act)
 
 
 @router.get("", summary="List API keys")
 async def list_keys(request: Request, tenant_id: UUID, page: Paged, caller: AnyCaller) -> Listing[KeyView]:
     """Without their secrets; revoked ones too."""
     check_own(caller, tenant_id)
-    async with desk_of(request).transactions.platform(tenant_id) as stores:
+    async with desk_of(request).stores_for(caller, tenant_id) as stores:
         await tenants.find(stores)
         items = [view_of(key) for key in await stores.keys.page(page)]
     return listing(request, page, items, lambda key: key.key_id)
@@ -107,4 +100,4 @@ async def revoke(tenant_id: UUID, key_id: str, caller: AnyCaller, once: Once) ->
         await tenants.revoke_key(stores, caller, key_id)
         return Reply(204)
 
-    return await once_for(caller, once, tenant_id, act)
+    return await once.about(caller, tenant_id, act)

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from schemas.base import ContractModel, Name
+from schemas.text import Text
 from services.ingest_api.domain.resources import Model, ModelVersion
 from services.ingest_api.entrypoints.http.callers import Deployer, Reader
 from services.ingest_api.entrypoints.http.desk import desk_of
@@ -25,7 +26,7 @@ class NewModel(ContractModel):
 
     name: Name
     """Unique within the tenant."""
-    description: Annotated[str, Field(max_length=2000)] = ""
+    description: Annotated[str, Text(2000, may_break=True)] = ""
     """For people."""
 
 
@@ -34,7 +35,7 @@ class NewVersion(ContractModel):
 
     version: Name
     """Unique within the model."""
-    artifact: Annotated[str, Field(max_length=2000)] = ""
+    artifact: Annotated[str, Text(2000)] = ""
     """Where its files are, such as `s3://models/chat/2.1`."""
     size_mib: Annotated[int, Field(ge=0, le=10**9)] = 0
     """Size of its files in MiB."""

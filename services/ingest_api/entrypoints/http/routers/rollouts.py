@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import Field
 
-from schemas.base import ContractModel
+from schemas.base import ContractModel, GivenReason
 from schemas.rollout import AbortRollout, PauseRollout, PromoteRollout, ResumeRollout, RolloutCommand
 from services.ingest_api.domain.read import AsOf, Shown
 from services.ingest_api.domain.view import Rollout, State, Waiting
@@ -28,7 +26,7 @@ router = APIRouter(prefix="/deployments/{deployment_id}/rollout", tags=["rollout
 class Why(ContractModel):
     """Why, in the words of who asks."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=2000)]
+    reason: GivenReason
     """For the history."""
 
 

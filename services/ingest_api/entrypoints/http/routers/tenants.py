@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import Field
 
-from schemas.base import ContractModel, Name
+from schemas.base import ContractModel, GivenReason, Name
 from schemas.tenant import Plan
 from services.ingest_api.domain.identity import Scope
 from services.ingest_api.domain.problems import not_found
 from services.ingest_api.domain.resources import Tenant
-from services.ingest_api.entrypoints.http.callers import AnyCaller, Operator, require
+from services.ingest_api.entrypoints.http.callers import AnyCaller, Operator
 from services.ingest_api.entrypoints.http.desk import desk_of
 from services.ingest_api.entrypoints.http.pages import Listing, Paged, listing
 from services.ingest_api.entrypoints.http.writes import Once, Reply
 from services.ingest_api.ports import Stores
 from services.ingest_api.usecases import tenants
-from services.ingest_api.usecases.caller import Caller
+from services.ingest_api.usecases.caller import Caller, require
 
 router = APIRouter(prefix="/tenants", tags=["tenants"])
 
@@ -37,7 +35,7 @@ class NewTenant(ContractModel):
 class WithReason(ContractModel):
     """Why."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=2000)]
+    reason: GivenReason
     """In words, for the audit."""
 
 
@@ -75,7 +73,7 @@ async def show(request: Request, tenant_id: UUID, caller: AnyCaller) -> Tenant:
     """For operators, and for the tenant's own callers."""
     if not caller.principal.is_operator and caller.principal.tenant_id != tenant_id:
         raise not_found("tenant")
-    async with desk_of(request).transactions.platform(tenant_id) as stores:
+    async with desk_of(request).stores_for(caller, tenant_id) as stores:
         return await tenants.find(stores)
 
 
