@@ -32,7 +32,7 @@ def signing_input(headers: Sequence[tuple[str, bytes | None]], value: bytes) -> 
     Raises `SignatureError` for a header with control characters: a line end would let two records look alike.
     """
     texts = {name: header_text(headers, name) or "" for name in SIGNED}
-    if wrong := [name for name, text in texts.items() if not text.isprintable()]:
+    if wrong := [name for name, text in texts.items() if not is_printable(text)]:
         raise SignatureError(f"header {wrong[0]} must not hold control characters", wrong[0])
     lines = [f"{name}:{text}" for name, text in texts.items()]
     return "\n".join(lines).encode() + b"\n\n" + value
