@@ -79,7 +79,8 @@ NODE_EVENTS = Topic("taxiway.node.events.v1", "node", 3, "deployer", FOREVER, (I
 ROLLOUT_COMMANDS = Topic("taxiway.rollout.commands.v1", "deployment id", 6, "ingest_api", FOREVER, (DEPLOYER_INTAKE,))
 ROLLOUT_EVENTS = Topic("taxiway.rollout.events.v1", "deployment id", 6, "deployer", FOREVER, (INGEST_PROJECTION,))
 USAGE_SAMPLES = Topic("taxiway.usage.samples.v1", "tenant id", 8, "outside", 90 * DAY_MS, (METERING_USAGE,), OUTSIDE)
-QUOTA_EVENTS = Topic("taxiway.quota.events.v1", "tenant id", 3, "metering", FOREVER, (INGEST_PROJECTION,))
+QUOTA_EVENTS = Topic("taxiway.quota.events.v1", "tenant id", 3, "metering", FOREVER)
+"""For whoever wants to be told; the platform itself asks the quota ledger, not the log."""
 TENANT_EVENTS = Topic(
     "taxiway.tenant.events.v1",
     "tenant id",

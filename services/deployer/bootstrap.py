@@ -45,6 +45,7 @@ def build(
         Listener(kit.database, CHANNEL, lambda _: bell.rung.set()),
         kit.consumer(DEPLOYER_INTAKE, handler_table(PostgresIntake(bell.rung.set))),
         health_port=settings.health_port,
+        close=[cluster.close],
     )
 
 

@@ -19,7 +19,7 @@ from services.kit.persistence.database import Database
 from services.kit.persistence.lease_loop import LeaseLoop, Tick
 from services.kit.persistence.pruning import INBOX, Pruner, Retention
 from services.kit.persistence.relay import Relay
-from services.kit.service import Component, Service
+from services.kit.service import Close, Component, Service
 from services.kit.settings import PlatformSettings
 
 
@@ -87,15 +87,21 @@ class Kit:
             reached=self.reached,
         )
 
-    def run(self, *components: Component, health_port: int, retentions: Sequence[Retention] = ()) -> Service:
+    def run(
+        self,
+        *components: Component,
+        health_port: int,
+        retentions: Sequence[Retention] = (),
+        close: Sequence[Close] = (),
+    ) -> Service:
         """The process: the relay first (it stops last), then `components`, and everything closed at the end.
 
-        `retentions` are those of the service's own tables.
+        `retentions` are those of the service's own tables; `close` closes what is the service's own.
         """
         return Service(
             self.service,
             [self.relay(), Pruner(self.database, [INBOX, *retentions]), *components],
             health_port=health_port,
             health_host=self.platform.health_host,
-            close=[self.producer.close, self.database.close],
+            close=[*close, self.producer.close, self.database.close],
         )

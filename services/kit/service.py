@@ -20,6 +20,10 @@ DRAIN_SECONDS = 25.0
 """How long one component may take to drain; then it is cancelled."""
 
 
+Close = Callable[[], Awaitable[None]]
+"""Closes something for good."""
+
+
 class Component(Protocol):
     """Something that runs in a process until it is told to stop."""
 
@@ -39,7 +43,7 @@ class Service:
         *,
         health_port: int = 0,
         health_host: str = "127.0.0.1",
-        close: Sequence[Callable[[], Awaitable[None]]] = (),
+        close: Sequence[Close] = (),
     ) -> None:
         self.name = name
         self._components = list(components)

@@ -18,6 +18,9 @@ from services.kit.ids import IdFactory
 from services.kit.messaging.origin import Origin
 from services.kit.observability import metrics
 
+ADMITTED = "admitted"
+"""The outcome in the metric when a request was not refused."""
+
 
 async def request(
     stores: Stores, origin: Origin, verb: Verb, spec: DeploymentSpec, ids: IdFactory, channel: str
@@ -31,7 +34,7 @@ async def request(
         return decision, facts.existing.deployment_id if facts.existing else asked.new_deployment_id
     event = stores.emit(decision.event, origin)
     await stores.deployments.record(event, is_new=decision.is_new)
-    metrics.ADMISSIONS.labels(channel, "admitted").inc()
+    metrics.ADMISSIONS.labels(channel, ADMITTED).inc()
     about = {"tenant": origin.tenant_id, "deployment": event.data.deployment_id, "event_id": event.id}
     logger.bind(**about).info("revision {} passed admission, asked by {}", event.data.revision, origin.actor)
     return decision, decision.event.deployment_id

@@ -113,9 +113,9 @@ HTTP_SECONDS = Histogram(
 )
 """route: the template, such as `/deployments/{id}`, never the path. Its count is the number of requests."""
 ADMISSIONS = Counter("taxiway_admissions_total", "Deployment requests by outcome", ["channel", "outcome"])
-"""channel: `rest`, `kafka`; outcome: `accepted`, or the code of the refusal."""
+"""channel: `rest`, `kafka`; outcome: `admitted`, or the code of the refusal."""
 DECISIONS = Counter("taxiway_scheduler_decisions_total", "Decisions by outcome", ["pool", "outcome"])
-"""outcome: `reserved`, `queued`, `rejected`, `released`, `preempted`."""
+"""outcome: `placed`, `queued`, `rejected`, `released`."""
 DECIDE_SECONDS = Histogram(
     "taxiway_scheduler_decide_seconds", "Time of one decision", ["pool"], buckets=(1e-5, 1e-4, 5e-4, *LATENCY_BUCKETS)
 )

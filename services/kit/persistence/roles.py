@@ -12,7 +12,6 @@ The server then logs each of its statements, which it does by login only: never 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit, urlunsplit
 
@@ -92,8 +91,3 @@ async def _ensure_schema(inside: asyncpg.Connection, schema: str) -> None:
         f'ALTER DEFAULT PRIVILEGES FOR ROLE "{owner}" IN SCHEMA "{schema}" GRANT SELECT ON TABLES',
     ):
         await inside.execute(f'{grant} TO "{OPS}"')
-
-
-def provision_sync(admin_dsn: str, password_of: Callable[[str], str]) -> None:
-    """`provision` for callers without an event loop."""
-    asyncio.run(provision(admin_dsn, password_of))

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 import time
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 
+from services.ingest_api.usecases import deployments
 from services.kit.messaging.record import Record
 from services.kit.observability import metrics
+from services.scheduler.domain.decision import Decision, Released
 
 Metric = Counter | Gauge | Histogram
 ALL = {name: value for name, value in vars(metrics).items() if isinstance(value, Counter | Gauge | Histogram)}
 UNBOUNDED = {"tenant", "deployment", "event", "event_id", "key", "user", "path", "id"}
 
 
-def documented() -> set[str]:
-    """The assignments of the module that a docstring follows."""
+def documented() -> dict[str, str]:
+    """The docstrings that follow assignments of the module."""
     body = ast.parse(Path(metrics.__file__).read_text()).body
     return {
-        target.id
+        target.id: str(after.value.value)
         for statement, after in itertools.pairwise(body)
         if isinstance(statement, ast.Assign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
         for target in statement.targets
         if isinstance(target, ast.Name)
     }
+
+
+def outcomes(name: str) -> set[str]:
+    """The values of the label `outcome` that a metric's docstring names."""
+    return set(re.findall(r"`([^`]+)`", documented()[name].partition("outcome:")[2]))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -40,6 +49,12 @@ def test_each_metric_keeps_the_rules(name: str) -> None:
     assert not UNBOUNDED & set(metric._labelnames), "a label without a bound makes a time series per value"
     if isinstance(metric, Histogram):
         assert family.name.endswith(("_seconds", "_records"))
+
+
+def test_outcomes_are_called_as_they_are_counted() -> None:
+    decided = {kind.__name__.lower() for kind in (*get_args(Decision), Released)}
+    assert outcomes("DECISIONS") == decided
+    assert outcomes("ADMISSIONS") == {deployments.ADMITTED}
 
 
 def test_a_committed_batch_is_measured() -> None:
