@@ -33,7 +33,7 @@ class Gates(ContractModel):
 class Canary(ContractModel):
     """Canary steps: the weights that live traffic moves through."""
 
-    weights: tuple[Annotated[int, Field(ge=1, le=100)], ...] = (10, 25, 50, 100)
+    weights: Annotated[tuple[Annotated[int, Field(ge=1, le=100)], ...], Field(max_length=100)] = (10, 25, 50, 100)
     """Percent of traffic for the new version, stage by stage; rises strictly and ends at 100."""
     observe_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30.0
     """How long each stage is watched before its verdict."""

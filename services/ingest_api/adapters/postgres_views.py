@@ -187,7 +187,10 @@ def _entry(row: HistoryRow) -> HistoryEntry:
 def _sort_values(key: str) -> tuple[datetime, datetime, str, int]:
     try:
         appended_at, time, topic, offset = key.split(" ")
-        return datetime.fromisoformat(appended_at), datetime.fromisoformat(time), topic, int(offset)
+        values = datetime.fromisoformat(appended_at), datetime.fromisoformat(time), topic, int(offset)
+        if not 0 <= values[3] < 2**63:
+            raise ValueError("no offset")
+        return values
     except ValueError:
         raise _foreign_cursor() from None
 

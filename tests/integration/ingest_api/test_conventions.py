@@ -32,6 +32,13 @@ def problem(answer: httpx.Response) -> tuple[int, str, list[str]]:
 
 BAD: list[tuple[str, str, str, dict[str, Any], tuple[int, str, list[str]]]] = [
     ("undecodable bytes", "POST", "/models", {"content": b"\xff\xfe{", "headers": JSON}, (400, "malformed-body", [])),
+    (
+        "a number without end",
+        "POST",
+        "/usage",
+        {"content": b'{"samples": [' + b"1" * 5000 + b"]}", "headers": JSON},
+        (400, "malformed-body", []),
+    ),
     ("not JSON", "POST", "/models", {"content": b'{"name": ', "headers": JSON}, (400, "malformed-body", [])),
     (
         "deeper than anybody nests",

@@ -31,7 +31,7 @@ class NewKey(ContractModel):
 
     name: Annotated[str, Text(100, shortest=1)]
     """What people call it."""
-    scopes: Annotated[tuple[Scope, ...], Field(min_length=1)]
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=len(Scope))]
     """What it is good for: admin, deploy, usage, read."""
     expires_at: AwareDatetime | None = None
     """When it ends; null = when it is revoked."""
