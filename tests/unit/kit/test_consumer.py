@@ -426,7 +426,7 @@ async def test_the_trip_wire_stops_the_loop_and_not_the_process_and_says_so(
     broker.produce("a")
     async with running(loop):
         await eventually(lambda: metric("taxiway_consumer_tripped") == 1)
-        assert heart.complaint() == "consumer under test: half of it is invalid"
+        assert (heart.stopped, heart.complaint()) == ("consumer under test: half of it is invalid", None)
         broker.produce("b")
         await asyncio.sleep(0.02)
         assert handling.batches == [["a"]]
