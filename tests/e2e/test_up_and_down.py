@@ -1,4 +1,7 @@
-"""`make down` leaves nothing that runs and nothing outside the state directory; `make up` goes on with the data."""
+"""`make down` leaves nothing that runs and nothing outside the state directory; `make up` goes on with the data.
+
+The last of these tests: the simulated cluster comes back with its pods not ready yet, and rollouts under way go back.
+"""
 
 from __future__ import annotations
 
