@@ -10,17 +10,20 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
+from loguru import logger
 
 from schemas.topics import DEAD_LETTER_BYTES
 from services.kit.errors import PermanentError, TransientError
 from services.kit.observability import metrics
 from services.kit.resilience import Breaker
 
+GRACE_SECONDS = 5.0
+"""Beyond the delivery's own timeout, after which a report is not waited for any more."""
 MAX_IN_FLIGHT = 10_000
 """Messages handed to librdkafka and not reported yet; more senders wait."""
 
@@ -70,8 +73,14 @@ class ProducerBridge:
         max_in_flight: int = MAX_IN_FLIGHT,
         delivery_timeout_seconds: float = 10.0,
         breaker: Breaker | None = None,
+        make: Callable[[], Producer] | None = None,
     ) -> None:
-        self._producer = Producer(producer_settings(bootstrap, client_id, delivery_timeout_seconds), logger=CLIENT_LOG)
+        settings = producer_settings(bootstrap, client_id, delivery_timeout_seconds)
+        self._make = make or (lambda: Producer(settings, logger=CLIENT_LOG))
+        self._producer = self._make()
+        self._is_broken = False
+        """Whether the client met a fatal error: it will never deliver anything again."""
+        self._patience = delivery_timeout_seconds + GRACE_SECONDS
         self._breaker = breaker or Breaker("kafka")
         self._slots = asyncio.Semaphore(max_in_flight)
         in_flight = metrics.PRODUCER_IN_FLIGHT.labels(client_id)
@@ -94,6 +103,8 @@ class ProducerBridge:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self._thread.start()
+        if self._is_broken:
+            self._renew()
         await self._slots.acquire()
         future: asyncio.Future[DeliveryReport] = self._loop.create_future()
         try:
@@ -101,7 +112,17 @@ class ProducerBridge:
         except BaseException:
             self._slots.release()
             raise
-        return await future
+        try:
+            async with asyncio.timeout(self._patience):
+                return await future
+        except TimeoutError:
+            raise TransientError("Kafka: no delivery report") from None
+
+    def _renew(self) -> None:
+        """Take a new client; what the old one still has is reported as failed."""
+        logger.error("the Kafka producer met a fatal error and is replaced")
+        old, self._producer, self._is_broken = self._producer, self._make(), False
+        threading.Thread(target=_bury, args=(old,), name="producer-bury", daemon=True).start()
 
     async def _hand_over(
         self,
@@ -120,7 +141,7 @@ class ProducerBridge:
             except BufferError:
                 await asyncio.sleep(0.01)
             except KafkaException as error:
-                raise _failure(error.args[0]) from error
+                raise self._failure(error.args[0]) from error
             else:
                 return
 
@@ -143,11 +164,20 @@ class ProducerBridge:
                 future.set_result(DeliveryReport(message.partition(), message.offset()))
             else:
                 metrics.PRODUCER_FAILURES.labels(error.name()).inc()
-                future.set_exception(_failure(error))
+                future.set_exception(self._failure(error))
+
+    def _failure(self, error: KafkaError) -> TransientError | PermanentError:
+        self._is_broken = self._is_broken or error.fatal() or error.code() == KafkaError._FATAL
+        text = f"Kafka: {error.name()}: {error.str()}"
+        return PermanentError(text) if error.code() in TOO_LARGE else TransientError(text)
 
     def _poll(self) -> None:
+        """Serve reports until closed. Should a callback raise, the thread must live: without it every sender hangs."""
         while not self._closing.is_set():
-            self._producer.poll(0.1)
+            try:
+                self._producer.poll(0.1)
+            except Exception as error:
+                logger.opt(exception=error).error("the Kafka producer's callbacks failed")
 
     async def close(self, timeout_seconds: float = 10.0) -> None:
         """Wait for what is in flight, then stop. Futures of what could not be delivered by then fail."""
@@ -161,6 +191,6 @@ class ProducerBridge:
         await asyncio.to_thread(self._producer.close)
 
 
-def _failure(error: KafkaError) -> TransientError | PermanentError:
-    text = f"Kafka: {error.name()}: {error.str()}"
-    return PermanentError(text) if error.code() in TOO_LARGE else TransientError(text)
+def _bury(producer: Producer) -> None:
+    producer.purge()
+    producer.flush(1.0)
