@@ -311,6 +311,10 @@ def test_only_what_is_behind() -> None:
     assert [lag["group"] for lag in outcome.json["lags"]] == ["g"]
 
 
+def test_dead_letter_topics_that_are_empty_are_not_listed() -> None:
+    assert "t.dlq.quick" not in taxiway("lag", door=Door({"GET /lag": LAG})).out
+
+
 def test_a_refused_reservation_says_why() -> None:
     refused = shown(State.REJECTED, refusal=Refusal(code="TooLargeForPool", detail="no node has 9"))
     assert why_text(json.loads(refused.model_dump_json())) == "refused (TooLargeForPool): no node has 9"

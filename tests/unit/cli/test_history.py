@@ -82,6 +82,15 @@ def test_in_one_millisecond_the_way_of_a_request_tells_the_order() -> None:
     assert [line.event_id for line in history_of(at_once)] == ["e3", "e2", "e1", "e0"]
 
 
+def test_in_one_millisecond_and_topic_partition_follows_partition() -> None:
+    at_once = [
+        logged(event(f"e{partition}{offset}", PAUSED), 7, offset=offset, partition=partition)
+        for offset in (0, 1)
+        for partition in (1, 0)
+    ]
+    assert [line.event_id for line in history_of(at_once)] == ["e00", "e01", "e10", "e11"]
+
+
 def test_an_event_that_was_delivered_twice_happened_once() -> None:
     again = logged(event("e1", REQUESTED), 9000, offset=8)
     assert history_of([*LIFE, again]) == history_of(LIFE)

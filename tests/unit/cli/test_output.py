@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.cli.output import at, cell, moment, show_list, show_one, text_of, time_text
+from services.cli.output import at, cell, gpus, moment, say, show_list, show_one, text_of, time_text
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,29 @@ def test_a_terminals_width_is_kept_to(capsys: pytest.CaptureFixture[str], monkey
     monkeypatch.setenv("COLUMNS", "30")
     show_list([{"what": "word " * 40}], {"what": "what"}, as_json=False)
     assert all(len(line) <= 30 for line in capsys.readouterr().out.splitlines())
+
+
+def test_where_the_terminal_is_narrow_nothing_is_cut_off(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    show_list([{"id": "0123456789" * 4, "what": "x" * 30}], {"id": "id", "what": "what"}, as_json=False)
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert sum(shown.count(digit) for digit in "0123456789") == 40
+    assert shown.count("x") == 30
+
+
+@pytest.mark.parametrize(("milli", "text"), [(None, ""), (0, "0"), (500, "0.5"), (4000, "4")])
+def test_thousandths_of_a_gpu_are_shown_as_gpus(milli: int | None, text: str) -> None:
+    assert cell({"held": {"gpu_milli": milli}}, gpus("held.gpu_milli")).plain == text
+
+
+def test_what_a_command_did_is_said_in_words_that_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("created ann\x1b[2J", {"name": "ann"}, as_json=False)
+    assert capsys.readouterr().out == "created ann�[2J\n"
+    say("created ann", {"name": "ann"}, as_json=True)
+    assert json.loads(capsys.readouterr().out) == {"name": "ann"}
 
 
 def test_an_empty_list_still_has_its_columns(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,6 +35,11 @@ def test_kafka_of_the_local_platform_and_of_the_environment(tmp_path: Path) -> N
     assert Session(tmp_path, kafka="other:1").bootstrap == "other:1"
 
 
+def test_a_state_directory_that_is_a_file_holds_no_platform(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    assert Session(tmp_path / "state").platform == {}
+
+
 def test_an_option_goes_before_the_environment() -> None:
     door = Door({"GET /tenants": []})
     taxiway("--api-url", "http://other.door", "tenants", "list", door=door)

@@ -104,6 +104,31 @@ def test_a_state_that_changes_without_an_entry_ends_it_too() -> None:
     assert watch(Scene([script])) == []
 
 
+def test_an_entry_that_settles_it_ends_it_without_waiting_for_a_sign_of_life() -> None:
+    def script(scene: Scene) -> Iterator[str]:
+        yield from scene.say(1)
+        scene.state = State.SERVING
+        yield from scene.say(2)
+        raise AssertionError("nobody should read on")
+
+    assert watch(Scene([script])) == ["e1", "e2"]
+
+
+def test_what_settles_it_between_two_looks_is_told_too() -> None:
+    class Quick(Scene):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            """It settles right after the history was read."""
+            answer = super().handle_request(request)
+            if request.url.path.endswith("/history"):
+                self.state, self.history = State.SERVING, [1, 2]
+            return answer
+
+    def script(scene: Scene) -> Iterator[str]:
+        yield from scene.say(1, 2)
+
+    assert watch(Quick([script], history=[1])) == ["e1", "e2"]
+
+
 def test_a_stream_that_breaks_is_taken_up_again() -> None:
     def breaks(scene: Scene) -> Iterator[str]:
         yield from scene.say(1)

@@ -30,7 +30,8 @@ def test_ports_are_different_and_in_range() -> None:
 
 def test_taken_ports_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "candidates", lambda _low: range(29_000, 29_003))
-    assert set(free_ports(2, taken={29_001})) == {29_000, 29_002}
+    for _ in range(20):  # they are drawn by chance
+        assert set(free_ports(2, taken={29_001})) == {29_000, 29_002}
 
 
 def test_a_port_that_somebody_listens_on_is_not_free(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:

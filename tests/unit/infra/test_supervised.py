@@ -106,10 +106,40 @@ def test_a_running_part_that_stalls_is_not_killed_by_a_start(
 def test_an_abandoned_start_leaves_no_process(supervised: SupervisedPart) -> None:
     questions = iter((False, True))
     before = {child.pid for child in psutil.Process().children()}
-    with pytest.raises(PartFailed, match="abandoned"):
+    with pytest.raises(PartFailed, match="the start was abandoned"):
         running_code(supervised, SLEEP).start(lambda: next(questions))
     assert recorded_pid(supervised) is None
     assert {child.pid for child in psutil.Process().children()} <= before
+
+
+def test_an_interrupted_start_leaves_no_process(supervised: SupervisedPart) -> None:
+    def interrupted() -> bool:
+        raise KeyboardInterrupt
+
+    before = {child.pid for child in psutil.Process().children()}
+    with pytest.raises(KeyboardInterrupt):
+        running_code(supervised, SLEEP).start(interrupted)
+    assert recorded_pid(supervised) is None
+    assert {child.pid for child in psutil.Process().children()} <= before
+
+
+def test_what_a_part_leaves_is_cleared_away_after_a_kill_and_put_away_after_a_stop(
+    supervised: SupervisedPart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+
+    def note(what: str) -> None:
+        assert recorded_pid(supervised) is None or not supervised.status().running
+        called.append(what)
+
+    monkeypatch.setattr(ListeningPart, "after_kill", lambda _: note("kill"))
+    monkeypatch.setattr(ListeningPart, "after_stop", lambda _: note("stop"))
+    supervised.start()
+    supervised.kill()
+    assert called == ["kill"]
+    supervised.start()
+    supervised.stop()
+    assert called == ["kill", "stop"]
 
 
 def test_a_start_whose_folder_is_removed_meanwhile_leaves_no_process(
