@@ -24,6 +24,8 @@ from tests.e2e.whole import Whole
 
 PREFIX = "taxiway-e2e-"
 NODES, GPUS = 8, 8
+PATIENT = {"TAXIWAY_SESSION_TIMEOUT_SECONDS": "20"}
+"""A restart takes ten seconds on a machine that does other things too, and must lie within the session."""
 LOG_LINES = 20
 """Of each process, shown with a failure."""
 
@@ -36,7 +38,7 @@ def platform() -> Iterator[Platform]:
     with pytest.MonkeyPatch.context() as patch:
         for variable in Addresses("", "", "").environment():
             patch.delenv(variable, raising=False)
-        whole = Platform(folder, nodes=write_nodes(folder / "nodes.csv"))
+        whole = Platform(folder, nodes=write_nodes(folder / "nodes.csv"), environment=PATIENT)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         start_or_skip(whole.stack)
