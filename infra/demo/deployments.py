@@ -20,7 +20,7 @@ REPLICAS = 4
 WEIGHTS = (10, 25, 50, 100)
 BAD = {2: "2.0-slow", 5: "2.0-broken"}
 """New versions of the deployments with these numbers; the others get the good one."""
-BEHAVIOURS = {
+BEHAVIOURS: dict[str, dict[str, float]] = {
     "1.0": {"latency_ms": 20},
     "2.0": {"latency_ms": 18},
     "2.0-slow": {"latency_ms": 1500},
