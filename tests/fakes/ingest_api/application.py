@@ -6,20 +6,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import httpx
 from fastapi import FastAPI
 
 from services.ingest_api.domain.identity import Principal, Scope
+from services.ingest_api.entrypoints.bell import Bell
 from services.ingest_api.entrypoints.http.app import make_app
 from services.ingest_api.entrypoints.http.desk import Desk
-from services.ingest_api.ports import Stores, Transactions, UsageLog
+from services.ingest_api.ports import LagProbe, Stores, Transactions, UsageLog
 from services.ingest_api.usecases.quota import QuotaDesk
 from services.ingest_api.usecases.usage import UsageDesk
 from services.kit.clock import HeldClock
 from services.kit.ids import new_id
+from services.kit.messaging.lag import Snapshot
 from tests.fakes.ingest_api.builders import NOW, TENANT
 from tests.fakes.ingest_api.memory import InMemoryDuplicateMarks, InMemoryUsageLog
 from tests.fakes.quota.ledger import InMemoryQuota
@@ -42,6 +44,14 @@ class Everybody:
         return Principal("user:ann", TENANT, frozenset({Scope.ADMIN}))
 
 
+class NeverMeasured:
+    """`LagProbe` before its first measurement."""
+
+    def snapshot(self) -> Snapshot | None:
+        """See the port."""
+        return None
+
+
 @asynccontextmanager
 async def no_stores(_: UUID | None) -> AsyncIterator[Stores]:
     """`OpenStores` that lead nowhere."""
@@ -61,6 +71,8 @@ class Application:
     transactions: Transactions = field(default_factory=nowhere)
     clock: HeldClock = field(default_factory=lambda: HeldClock(NOW))
     log: UsageLog = field(default_factory=InMemoryUsageLog)
+    bell: Bell = field(default_factory=Bell)
+    lag: LagProbe = field(default_factory=lambda: NeverMeasured())
 
     def __post_init__(self) -> None:
         self.ledger = InMemoryQuota(self.clock)
@@ -73,8 +85,8 @@ class Application:
             usage=self.usage,
             quota=self.quota,
             ledger=self.ledger,
-            lag=cast(Any, None),
-            bell=cast(Any, None),
+            lag=self.lag,
+            bell=self.bell,
             clock=self.clock,
             ids=new_id,
             secrets=lambda: "secret",
