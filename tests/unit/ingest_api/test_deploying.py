@@ -11,6 +11,7 @@ import pytest
 
 from schemas.deployment import DeploymentCancelled, DeploymentRequested
 from schemas.node import NodeObserved, NodeRemoved
+from schemas.placement import CapacityReleased
 from schemas.rollout import (
     AbortRollout,
     PauseRollout,
@@ -18,6 +19,7 @@ from schemas.rollout import (
     ResumeRollout,
     RolloutPromoted,
     RolloutRemoved,
+    RolloutRolledBack,
     RolloutStarted,
     StageEntered,
     TrafficShifted,
@@ -25,7 +27,7 @@ from schemas.rollout import (
 from schemas.tenant import TenantSuspended
 from services.kit.messaging.lag import Lag, Snapshot
 from tests.fakes.ingest_api.application import OPERATOR, Application
-from tests.fakes.ingest_api.builders import NOW, queued, reserved
+from tests.fakes.ingest_api.builders import DECISION, NOW, queued, reserved
 from tests.fakes.ingest_api.front import SPEC, Front, problem
 
 
@@ -147,6 +149,38 @@ async def test_a_change_of_nothing_or_to_nothing_is_refused(front: Front, body: 
     assert len(front.said(DeploymentRequested)) == 1
 
 
+async def test_a_change_after_a_failed_one_is_of_what_runs(front: Front) -> None:
+    deployment_id = await serving(front)
+    await front.send("PATCH", f"/deployments/{deployment_id}", {"version": "2.0"})
+    about: dict[str, Any] = {"deployment_id": UUID(deployment_id), "revision": 2}
+    await front.learn(
+        front.said(DeploymentRequested)[-1].data,
+        RolloutStarted(**about, version="2.0", weights=(10, 100)),
+        RolloutRolledBack(**about, reason="slow"),
+    )
+    answer = await front.send("PATCH", f"/deployments/{deployment_id}", {"replicas": 7})
+    assert answer.status_code == 202, answer.text
+    said = front.said(DeploymentRequested)[-1].data
+    assert (said.revision, said.spec.version, said.spec.replicas) == (3, "1.0", 7), (
+        "the bad version is not brought back"
+    )
+
+
+async def test_what_is_gone_can_be_looked_at_and_not_changed(front: Front) -> None:
+    deployment_id = await serving(front)
+    await front.send("DELETE", f"/deployments/{deployment_id}")
+    await front.learn(RolloutRemoved(deployment_id=UUID(deployment_id), revision=1, reason="done"))
+    assert (await front.get(f"/deployments/{deployment_id}"))["state"] == "removed"
+    for method, path, body in (
+        ("PATCH", "", {"replicas": 2}),
+        ("DELETE", "", None),
+        ("POST", "/rollout/abort", {"reason": "late"}),
+    ):
+        answer = await front.send(method, f"/deployments/{deployment_id}{path}", body)
+        assert problem(answer)[:2] == (404, "not-found"), method
+    assert len(front.said(DeploymentCancelled)) == 1
+
+
 async def test_a_deletion_is_told_once_with_its_reason(front: Front) -> None:
     deployment_id = await serving(front)
     for reason in ("done", "again"):
@@ -216,7 +250,12 @@ async def test_what_happened_is_folded_into_what_is_shown_with_its_place(front: 
     placement = await front.get(f"/deployments/{deployment_id}/placement")
     assert [held["gpu_milli"] for held in placement["reservations"]] == [1500]
     assert placement["as_of"] == shown["as_of"]
-    assert front.rung == [about, about]
+    released = CapacityReleased(
+        reservation_id=first, deployment_id=about, decision=DECISION, gpu_milli=1500, reason="done"
+    )
+    await front.learn(released)
+    assert (await front.get(f"/deployments/{deployment_id}/placement"))["reservations"] == []
+    assert front.rung == [about] * 3
 
 
 async def test_the_history_is_every_event_in_words_page_by_page(front: Front) -> None:

@@ -122,8 +122,10 @@ async def test_a_tenants_key_speaks_for_no_other_tenant(front: Front, envelope: 
 @pytest.mark.parametrize("scope", [ProducerScope.PLATFORM, ProducerScope.API])
 async def test_a_gateways_key_asks_for_no_deployments(front: Front, scope: ProducerScope) -> None:
     await believe(front, scope, PLATFORM_TENANT)
-    with pytest.raises(SignatureError, match="does not speak"):
-        await authenticate(front, record())
+    for tenant_id in (TENANT, PLATFORM_TENANT):
+        asked = DeployModel(tenant_id=tenant_id, spec=spec())
+        with pytest.raises(SignatureError, match="does not speak"):
+            await authenticate(front, record(Event("r-1", "/ci", NOW, asked, str(tenant_id))))
 
 
 @pytest.mark.parametrize("value", [b"\xff", b"[]", b"{}", b"[" * 100_000])

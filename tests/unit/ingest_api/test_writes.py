@@ -59,6 +59,13 @@ async def test_operators_and_tenants_have_keys_of_their_own(front: Front) -> Non
     assert (await front.send("POST", "/tenants", body, credential=OPERATOR, **keyed("k"))).status_code == 201
 
 
+async def test_what_an_operator_does_about_a_tenant_takes_none_of_its_keys(front: Front) -> None:
+    plan = {"name": "team", "max_models": 7}
+    answer = await front.send("PUT", f"/tenants/{TENANT}/quota", plan, credential=OPERATOR, **keyed("k"))
+    assert answer.status_code == 200
+    assert (await front.send("POST", "/models", {"name": "code"}, **keyed("k"))).status_code == 201
+
+
 async def test_an_answer_without_a_body_is_repeated_without_one(front: Front) -> None:
     created = await front.post(f"/tenants/{TENANT}/keys", {"name": "ci", "scopes": ["read"]})
     path = f"/tenants/{TENANT}/keys/{created['key_id']}"
