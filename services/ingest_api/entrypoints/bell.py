@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from uuid import UUID
 from weakref import WeakValueDictionary
+
+from services.kit.waiting import wait
 
 CHANNEL = "ingest_views"
 """NOTIFY channel that the projection rings; the payload is the deployment's id."""
@@ -58,7 +59,5 @@ class Bell:
 
     async def wait(self, ring: asyncio.Event, seconds: float) -> None:
         """Wait for `ring`, but no longer than `seconds`, and not at all once the bell is closed."""
-        if self.is_closed:
-            return
-        with suppress(TimeoutError):
-            await asyncio.wait_for(ring.wait(), seconds)
+        if not self.is_closed:
+            await wait(ring, seconds)

@@ -23,6 +23,7 @@ from services.kit.messaging.commit_note import age_in
 from services.kit.messaging.log_reader import REQUEST_SECONDS, LogReader, Place
 from services.kit.observability import metrics
 from services.kit.observability.health import Heartbeat
+from services.kit.waiting import wait
 
 INTERVAL_SECONDS = 5.0
 
@@ -109,7 +110,7 @@ class LagProbe:
             while not stopping.is_set():
                 self._heartbeat.beat()
                 await self._try()
-                await _wait(stopping, self._interval)
+                await wait(stopping, self._interval)
         finally:
             await asyncio.to_thread(self._reader.close)
             self._heartbeat.end()
@@ -191,11 +192,3 @@ def publish(snapshot: Snapshot) -> None:
         metrics.LAG_MEASURED_AT.labels(lag.group).set(snapshot.measured_at.timestamp())
     for topic, depth in snapshot.dead_letters.items():
         metrics.DEAD_LETTER_DEPTH.labels(topic).set(depth)
-
-
-async def _wait(stopping: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stopping.wait()
-    except TimeoutError:
-        return

@@ -13,6 +13,7 @@ from services.kit.observability import metrics
 from services.kit.observability.health import Heartbeat
 from services.kit.persistence.database import Database
 from services.kit.persistence.leases import Lease, acquire, release, renew
+from services.kit.waiting import wait
 
 RENEW_SECONDS = 2.0
 RETRY_SECONDS = 1.0
@@ -61,16 +62,16 @@ class LeaseLoop:
                     if lease is not None:
                         await self._hold(lease, stopping)
                     else:
-                        await _wait(stopping, RETRY_SECONDS)
+                        await wait(stopping, RETRY_SECONDS)
                 except (LeaseLostError, TransientError) as error:
                     if isinstance(error, LeaseLostError):
                         metrics.LEASES_LOST.labels(self._lease_name).inc()
                     logger.warning("{}: {}; competing for it again", self.name, error)
-                    await _wait(stopping, RETRY_SECONDS)
+                    await wait(stopping, RETRY_SECONDS)
                 except Exception as error:  # another copy, another release or a person may do better: give it back
                     logger.opt(exception=error).error("{}: failed; competing for it again", self.name)
                     metrics.LEASES_FAILED.labels(self._lease_name).inc()
-                    await _wait(stopping, RETRY_SECONDS)
+                    await wait(stopping, RETRY_SECONDS)
         finally:
             stopper.cancel()
 
@@ -104,7 +105,7 @@ class LeaseLoop:
             self._reached(Checkpoint.LEASE_TICKED)
             if not stopping.is_set():
                 self._heartbeat.rest(self._interval)
-                await _wait(self._wake, self._interval)
+                await wait(self._wake, self._interval)
 
     async def _keep(self, lease: Lease) -> None:
         while True:
@@ -116,14 +117,6 @@ class LeaseLoop:
             await release(self._database, lease)
         except TransientError as error:
             logger.warning("{}: could not be given back, it will expire: {}", self.name, error)
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
 
 
 async def _set_when(first: asyncio.Event, then: asyncio.Event) -> None:

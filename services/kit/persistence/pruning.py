@@ -17,6 +17,7 @@ from sqlalchemy import text
 from services.kit.errors import TransientError
 from services.kit.observability.health import Heartbeat
 from services.kit.persistence.database import Database
+from services.kit.waiting import wait
 
 EVERY_SECONDS = 3600.0
 ROWS = 10_000
@@ -69,8 +70,4 @@ class Pruner:
                         logger.info("{}: {} old rows of {} deleted", self.name, deleted, retention.table)
             except TransientError as error:
                 logger.warning("{}: {}", self.name, error)
-            try:
-                async with asyncio.timeout(EVERY_SECONDS):
-                    await stopping.wait()
-            except TimeoutError:
-                continue
+            await wait(stopping, EVERY_SECONDS)

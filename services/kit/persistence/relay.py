@@ -28,6 +28,7 @@ from services.kit.observability.health import Heartbeat
 from services.kit.persistence.connection import own_connection
 from services.kit.persistence.database import Database
 from services.kit.persistence.outbox import SHARDS, channel_of
+from services.kit.waiting import wait
 
 BATCH = 500
 IDLE_SECONDS = 1.0
@@ -90,7 +91,7 @@ class Relay:
                     await self._connected(stopping)
                 except TransientError as error:
                     logger.warning("{}: {}", self.name, error)
-                    await _wait(stopping, IDLE_SECONDS)
+                    await wait(stopping, IDLE_SECONDS)
         finally:
             stopper.cancel()
 
@@ -112,7 +113,7 @@ class Relay:
                 if last_pass:
                     return
                 if not any(more):
-                    await _wait(self._wake, IDLE_SECONDS)
+                    await wait(self._wake, IDLE_SECONDS)
 
     async def _take_shards(self, connection: asyncpg.Connection, held: set[int]) -> None:
         for shard in set(range(SHARDS)) - held:
@@ -170,11 +171,3 @@ def headers_of(row: Any) -> Headers:
     """The record headers of an outbox row, its sequence among them."""
     headers: Headers = [(name, text.encode()) for name, text in json.loads(row["headers"])]
     return [*headers, ("ce_sequence", f"{row['sequence']:020d}".encode())]
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return

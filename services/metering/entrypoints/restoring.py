@@ -14,6 +14,7 @@ from services.kit.errors import TransientError
 from services.kit.ids import IdFactory, new_id
 from services.kit.observability.health import Heartbeat
 from services.kit.quota.model import QuotaLedger, Scope, Settlement
+from services.kit.waiting import wait
 from services.metering.domain.model import Total, TotalKey
 from services.metering.ports import Books
 
@@ -41,11 +42,7 @@ class QuotaRestorer:
                 await self.restore_if_lost()
             except TransientError as error:
                 logger.warning("{}: {}", self.name, error)
-            try:
-                async with asyncio.timeout(self._interval):
-                    await stopping.wait()
-            except TimeoutError:
-                continue
+            await wait(stopping, self._interval)
 
     async def restore_if_lost(self) -> bool:
         """Rebuild what is lost; returns whether anything was. Several copies may do it at once. Raises
