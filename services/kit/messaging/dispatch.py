@@ -55,25 +55,19 @@ class Arrival:
         """What is to be handled."""
         self.identity: inbox.Identity = ("", "")
         """Source and id under which it is claimed."""
-        self.place: inbox.TopicKey = (record.topic, "")
+        self.place: inbox.TopicKey = (record.topic, (record.key or b"").decode(errors="replace"))
         """Topic and key, within which sequences count."""
         self.sequence: int | None = None
+        """None from outside, too: what a stranger numbers says nothing."""
         self.redriven = False
         self.defect: Defect | None = None
         """Why it is to be set aside."""
 
-    def names(self, event: Event[Any], namespace: str | None) -> None:
-        """It is an event; one from outside counts within its sender's namespace, and its sequence says nothing."""
-        source = event.source if namespace is None else f"{namespace} {event.source}"
-        self.identity = (source, event.id)
+    def brings(self, event: Event[Any], namespace: str | None) -> None:
+        """It is an event to be handled; one from outside is known within its sender's namespace."""
+        self.event = event
+        self.identity = (event.source if namespace is None else f"{namespace} {event.source}", event.id)
         self.redriven = header_text(self.record.headers, REDRIVEN_HEADER) is not None
-        if namespace is None:
-            self.stands(event.key, event.sequence)
-
-    def stands(self, key: str, sequence: int | None) -> None:
-        """Where it stands among the records of its key."""
-        self.place = (self.record.topic, key)
-        self.sequence = sequence
 
 
 class Dispatcher:
@@ -126,7 +120,7 @@ class Dispatcher:
         if arrival.defect is None:
             self._dead_letters.trip_wire.passed()
             return
-        place = (arrival.record.topic, arrival.record.partition, arrival.record.offset)
+        place = arrival.record[:3]
         if place not in self._aside:
             await self._dead_letters.set_aside(arrival.record, arrival.defect)
             self._aside.add(place)
@@ -142,9 +136,10 @@ class Dispatcher:
         except TransientError:
             raise
         except UnknownEventTypeError as error:
-            # An old reader meets a new type: skip, do not fill the dead letters. A stranger is told.
-            arrival.defect = None if self._authenticate is None else self._defect(error.code, error.message)
-            metrics.HANDLED.labels(self._group, "unknown", "unknown").inc()
+            if self._authenticate is None:  # an old reader meets a new type: skip, do not fill the dead letters
+                metrics.HANDLED.labels(self._group, "unknown", "unknown").inc()
+            else:
+                arrival.defect = self._defect(error.code, error.message)
         except ContractError as error:
             arrival.defect = self._defect(error.code, error.message)
         except Exception as error:
@@ -157,14 +152,16 @@ class Dispatcher:
         attributes = read_attributes(record.headers, lenient=self._authenticate is None)
         namespace = None
         if self._authenticate is None:
-            arrival.stands((record.key or b"").decode(errors="replace"), attributes.sequence)
+            arrival.sequence = attributes.sequence
         else:
             namespace = await self._authenticate(record, attributes)
         event = event_of(attributes, record.value, lenient=namespace is None, position=record.position)
-        if type(event.data) not in self._handlers:
+        if type(event.data) in self._handlers:
+            arrival.brings(event, namespace)
+        elif namespace is None:
+            metrics.HANDLED.labels(self._group, event.type, "unknown").inc()
+        else:
             raise UnknownEventTypeError(event.type)
-        arrival.names(event, namespace)
-        arrival.event = event
 
     def _defect(self, code: str, message: str) -> Defect:
         """An outside sender's record counts for nothing in the trip-wire: a tenant could stop the consumer with it."""

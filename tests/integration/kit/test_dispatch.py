@@ -237,3 +237,13 @@ async def test_from_outside_a_sequence_says_nothing_and_unknown_types_are_told(b
     bench.is_outside = True
     await bench.dispatcher().process([record(0, sequence=9), record(1, sequence=2), record(2, type="a.b.v1")])
     assert (bench.handled, bench.gaps, bench.aside) == (["id-0", "id-1"], 0, [("2", "unknown-type")])
+
+
+async def test_what_nobody_handles_is_counted_by_its_type_where_that_is_known(bench: Bench) -> None:
+    observed = b'{"node": "n", "pool": "p", "cpu_milli": 1, "memory_mib": 1, "gpu_count": 0}'
+    kinds = ("taxiway.node.observed.v1", "taxiway.node.married.v1")
+    await bench.dispatcher().process([record(at, type=kind, value=observed) for at, kind in enumerate(kinds)])
+    for kind in ("taxiway.node.observed.v1", "unknown"):
+        labels = {"group": bench.group, "type": kind, "outcome": "unknown"}
+        assert REGISTRY.get_sample_value("taxiway_consumer_handled_total", labels) == 1
+    assert bench.aside == []
