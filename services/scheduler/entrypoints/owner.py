@@ -123,11 +123,7 @@ class PoolOwner:
             self._wake.set()
 
     async def _apply_batch(self, lease: Lease) -> bool:
-        """Whether more inputs may wait. The snapshot is forgotten first: only a commit makes its changes true.
-
-        Deciding lies between two transactions, and in a thread: one that takes long, such as a release that many wait
-        for, must neither hold locks nor keep the lease from being renewed.
-        """
+        """Whether more inputs may wait. The snapshot is forgotten first: only a commit makes its changes true."""
         snapshot, self._snapshot = self._snapshot, None
         async with self._database.unit_of_work() as work:
             await work.fence(lease)
@@ -135,20 +131,33 @@ class PoolOwner:
                 snapshot = await self._store.load(work, self.pool)
             pending = await self._store.pending(work, self.pool, self._batch_size)
             readable = [item for item in pending if isinstance(item, Pending)]
-            snapshot.closed = await self._store.closed(work, self.pool, [item.entry for item in readable])
+            if readable:
+                snapshot.closed = await self._store.closed(work, self.pool, [item.entry for item in readable])
+        unreadable = [item for item in pending if isinstance(item, SetAside)]
+        applied = await self._take_up(lease, snapshot, readable, unreadable) if pending else 0
+        self._snapshot = snapshot
+        _report_failed_retries(snapshot)
+        metrics.QUEUE_LENGTH.labels(self.pool).set(len(snapshot.queue))
+        return applied < len(readable) or len(pending) == self._batch_size
+
+    async def _take_up(
+        self, lease: Lease, snapshot: Snapshot, readable: list[Pending], unreadable: list[SetAside]
+    ) -> int:
+        """Decide on what was read, and store it; returns how many inputs were applied.
+
+        Deciding lies between two transactions, and in a thread: one that takes long, such as a release that many wait
+        for, must neither hold locks nor keep the lease from being renewed.
+        """
         decided = await asyncio.to_thread(self._decide, snapshot, readable)
         async with self._database.unit_of_work() as work:
             await work.fence(lease)
-            await self._set_aside(work, [item for item in pending if isinstance(item, SetAside)])
+            await self._set_aside(work, unreadable)
             applied = [self._applied(work, snapshot, step) for step in decided]
             if applied:
                 await self._store.save(work, snapshot, applied)
-        self._snapshot = snapshot
         for _ in applied:
             self._trip_wire.passed()
-        _report_failed_retries(snapshot)
-        metrics.QUEUE_LENGTH.labels(self.pool).set(len(snapshot.queue))
-        return len(applied) < len(readable) or len(pending) == self._batch_size
+        return len(applied)
 
     async def _refuse(self, lease: Lease, failed: _InapplicableError) -> None:
         """Set aside the input on which a batch failed; what came before it in the batch is applied again."""
