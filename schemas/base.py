@@ -29,7 +29,9 @@ GivenReason = Annotated[str, Text(2000, shortest=1)]
 Word = Annotated[str, Text(253)]
 """A name that others chose, such as a node's, a policy's or a GPU model's."""
 
-KeyId = Annotated[str, Text(128, shortest=1)]
+MAX_KEY_ID = 128
+"""Characters of a producer key's id."""
+KeyId = Annotated[str, Text(MAX_KEY_ID, shortest=1)]
 """The `kid` of a producer key."""
 
 Timestamp = AwareDatetime

@@ -15,13 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from jwt import api_jws
 from jwt.exceptions import PyJWTError
 
+from schemas.base import MAX_KEY_ID
 from schemas.envelope import Headers, header_text
 from schemas.errors import SignatureError
 from schemas.text import is_printable
 
 SIGNATURE_HEADER = "taxiway_signature"
-MAX_KEY_ID = 128
-"""Characters of a key's id."""
 SIGNED = ("ce_id", "ce_source", "ce_type", "ce_time", "ce_tenantid", "content-type")
 """Headers under the signature, in this order; an absent one counts as empty."""
 

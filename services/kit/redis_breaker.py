@@ -21,8 +21,8 @@ ResultT = TypeVar("ResultT")
 class RedisBreaker:
     """The breaker in front of one Redis server; to be shared by all clients of a process."""
 
-    def __init__(self, breaker: Breaker | None = None) -> None:
-        self._breaker = breaker or Breaker("redis", failures=AWAY)
+    def __init__(self) -> None:
+        self._breaker = Breaker("redis", failures=AWAY)
 
     async def call(self, make: Callable[[], Awaitable[ResultT]]) -> ResultT:
         """What `make` makes, awaited; raises `TransientError` for any error of Redis, and while it is open."""

@@ -147,10 +147,16 @@ class ConsumerLoop:
 
     def _let_go(self) -> None:
         """End the batch in flight, so that the next client's is the only one; what it did the inbox knows."""
-        if self._in_flight is not None and not self._wait(DRAIN_SECONDS):
-            self._in_flight.cancel()
-            self._wait(DRAIN_SECONDS)
+        self._drain()
         self._in_flight, self._records = None, []
+
+    def _drain(self) -> bool:
+        """Wait for the batch in flight, or give it up; returns whether it ended by itself, or there was none."""
+        if self._in_flight is None or self._wait(DRAIN_SECONDS):
+            return True
+        self._in_flight.cancel()
+        self._wait(DRAIN_SECONDS)
+        return False
 
     def _poll(self) -> list[Record]:
         """What has arrived, up to a batch: waits for the first message only, so that one alone is not held up."""
@@ -252,13 +258,9 @@ class ConsumerLoop:
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Hand over nothing that is half done: wait for the batch in flight, or give it up; then let go."""
         metrics.REBALANCES.labels(self._group, "revoked").inc()
-        if self._in_flight is not None:
-            if not self._wait(DRAIN_SECONDS):
-                self._in_flight.cancel()
-                self._wait(DRAIN_SECONDS)
-            elif self._in_flight.exception() is None:
-                self._in_flight = None
-                self._commit(asynchronous=False)
+        if self._drain() and self._in_flight is not None and self._in_flight.exception() is None:
+            self._in_flight = None
+            self._commit(asynchronous=False)
         consumer.incremental_unassign(partitions)
 
     def _partitions_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -30,8 +30,6 @@ MAX_IN_FLIGHT = 10_000
 CLIENT_LOG = logging.getLogger("librdkafka")
 """Where the clients' own log goes, instead of to stderr as it is."""
 RecordHeaders = Sequence[tuple[str, bytes | None]]
-MAX_BYTES = DEAD_LETTER_BYTES
-"""Of a message. The broker's limit of each topic decides; this one lies above them all."""
 TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_MSG_SIZE)
 
 
@@ -55,7 +53,7 @@ def producer_settings(bootstrap: str, client_id: str, delivery_timeout_seconds: 
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "linger.ms": 1,
-        "message.max.bytes": MAX_BYTES,
+        "message.max.bytes": DEAD_LETTER_BYTES,  # above the broker's limit of every topic, which decides
         "delivery.timeout.ms": int(delivery_timeout_seconds * 1000),
         "reconnect.backoff.max.ms": 1000,
         "log_level": 3,
@@ -72,7 +70,6 @@ class ProducerBridge:
         *,
         max_in_flight: int = MAX_IN_FLIGHT,
         delivery_timeout_seconds: float = 10.0,
-        breaker: Breaker | None = None,
         make: Callable[[], Producer] | None = None,
     ) -> None:
         settings = producer_settings(bootstrap, client_id, delivery_timeout_seconds)
@@ -81,7 +78,7 @@ class ProducerBridge:
         self._is_broken = False
         """Whether the client met a fatal error: it will never deliver anything again."""
         self._patience = delivery_timeout_seconds + GRACE_SECONDS
-        self._breaker = breaker or Breaker("kafka")
+        self._breaker = Breaker("kafka")
         self._slots = asyncio.Semaphore(max_in_flight)
         in_flight = metrics.PRODUCER_IN_FLIGHT.labels(client_id)
         in_flight.set_function(lambda: max_in_flight - self._slots._value)

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.base import MAX_KEY_ID
 from schemas.envelope import Headers, encode
 from schemas.errors import ContractError, SignatureError
 from schemas.signing import (
-    MAX_KEY_ID,
     SIGNATURE_HEADER,
     SIGNED,
     key_id_of,

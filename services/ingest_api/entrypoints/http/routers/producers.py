@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
-from schemas.base import ContractModel, Reason
+from schemas.base import MAX_KEY_ID, ContractModel, Reason
 from schemas.tenant import ProducerScope
 from services.ingest_api.domain.resources import Producer
 from services.ingest_api.entrypoints.http.callers import AnyCaller
@@ -30,7 +30,7 @@ Scoped = Annotated[
 class NewProducer(ContractModel):
     """A key to register."""
 
-    key_id: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
+    key_id: Annotated[str, Field(min_length=1, max_length=MAX_KEY_ID, pattern=r"^[A-Za-z0-9._:-]+$")]
     """The `kid` of its signatures, unique on the platform."""
     public_key: Annotated[str, Field(min_length=43, max_length=43, pattern=r"^[A-Za-z0-9_-]+$")]
     """Ed25519, base64url without padding: the `x` of its JWK."""
