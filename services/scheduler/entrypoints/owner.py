@@ -131,8 +131,7 @@ class PoolOwner:
                 snapshot = await self._store.load(work, self.pool)
             pending = await self._store.pending(work, self.pool, self._batch_size)
             readable = [item for item in pending if isinstance(item, Pending)]
-            if readable:
-                snapshot.closed = await self._store.closed(work, self.pool, [item.entry for item in readable])
+            snapshot.closed = await self._store.closed(work, self.pool, [item.entry for item in readable])
         unreadable = [item for item in pending if isinstance(item, SetAside)]
         applied = await self._take_up(lease, snapshot, readable, unreadable) if pending else 0
         self._snapshot = snapshot

@@ -5,7 +5,6 @@ As in the database, a store shows the rows of the tenant that its transaction sp
 
 from __future__ import annotations
 
-import copy
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from services.kit.persistence.tenancy import MissingTenantError
 from services.kit.persistence.unit_of_work import UnitOfWork
 from tests.fakes.ingest_api.builders import NOW
 from tests.fakes.ingest_api.history import InMemoryHistory
+from tests.fakes.kit.unit_of_work import InMemoryUnitOfWork, transaction
 
 ItemT = TypeVar("ItemT")
 
@@ -66,12 +66,8 @@ class Tables:
     """What was said, as the relay would send it."""
 
 
-class InMemoryUnitOfWork(UnitOfWork):
-    """A transaction on `Tables`; it has no connection."""
-
-    def __init__(self, tables: Tables, clock: Clock) -> None:
-        super().__init__(cast(Any, None), "/taxiway/ingest_api", "ingest", clock)
-        self.tables = tables
+class TenantUnitOfWork(InMemoryUnitOfWork[Tables]):
+    """A transaction on `Tables` that speaks for one tenant at a time."""
 
     @property
     def tenant(self) -> UUID:
@@ -83,10 +79,6 @@ class InMemoryUnitOfWork(UnitOfWork):
     async def act_for(self, tenant_id: UUID) -> None:
         """From here on it speaks for that tenant."""
         self.tenant_id = tenant_id
-
-    async def flush(self) -> None:
-        """Keep what was said."""
-        self.tables.events += self._events
 
 
 class InMemoryDoor:
@@ -104,16 +96,9 @@ class InMemoryDoor:
     @asynccontextmanager
     async def unit_of_work(self, tenant_id: UUID | None = None) -> AsyncIterator[UnitOfWork]:
         """Commits when the block ends; leaves no trace when it raises."""
-        before = copy.deepcopy(self.tables)
-        work = InMemoryUnitOfWork(self.tables, self._clock)
-        work.tenant_id = tenant_id
-        try:
+        async with transaction(TenantUnitOfWork(self.tables, "ingest", "ingest_api", self._clock)) as work:
+            work.tenant_id = tenant_id
             yield work
-            await work.flush()
-        except BaseException:
-            self.tables.__dict__.update(before.__dict__)
-            raise
-        work.committed()
 
     @asynccontextmanager
     async def open(self, tenant_id: UUID | None) -> AsyncIterator[Stores]:
@@ -124,7 +109,7 @@ class InMemoryDoor:
 
 def stores_of(work: UnitOfWork) -> Stores:
     """All stores on one open transaction."""
-    own = cast(InMemoryUnitOfWork, work)
+    own = cast(TenantUnitOfWork, work)
     views = InMemoryViews(own)
     return Stores(
         tenants=InMemoryTenants(own),
@@ -151,7 +136,7 @@ def _page(items: Iterable[tuple[str, ItemT]], page: Page) -> list[ItemT]:
 
 @dataclass
 class _Store:
-    work: InMemoryUnitOfWork
+    work: TenantUnitOfWork
 
     @property
     def tables(self) -> Tables:
@@ -351,7 +336,7 @@ def _uuid(key: str) -> UUID:
 class InMemoryDeployments(_Store):
     """See `ports.DeploymentStore`."""
 
-    def __init__(self, work: InMemoryUnitOfWork, views: InMemoryViews) -> None:
+    def __init__(self, work: TenantUnitOfWork, views: InMemoryViews) -> None:
         super().__init__(work)
         self._views = views
 

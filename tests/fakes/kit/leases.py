@@ -13,16 +13,7 @@ from uuid import UUID
 from services.kit.errors import TransientError
 from services.kit.persistence.database import Database
 from services.kit.persistence.leases import ACQUIRE, FENCE, RELEASE, RENEW
-
-
-class HeldSeconds:
-    """A clock that is moved by hand, seconds."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.fakes.kit.clock import HeldSeconds
 
 
 @dataclass

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from schemas.envelope import Event, parse_data
@@ -20,6 +19,7 @@ from services.scheduler.domain.decision import Decided, NodeChanged, Placed, Que
 from services.scheduler.domain.model import Input, Node, Request, Reservation, Tenant
 from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.ports import Applied, Pending, Recorded, SetAside, reservation_of, unreadable
+from tests.fakes.kit.unit_of_work import InMemoryUnitOfWork, transaction
 from tests.fakes.scheduler.builders import NOW
 
 Key = tuple[UUID, UUID]
@@ -54,21 +54,13 @@ class Tables:
     epochs: dict[str, int] = field(default_factory=dict)
 
 
-class InMemoryUnitOfWork(UnitOfWork):
-    """A transaction on `InMemoryDatabase`; it has no connection."""
-
-    def __init__(self, tables: Tables, clock: Clock) -> None:
-        super().__init__(cast(Any, None), "/taxiway/scheduler", "scheduler", clock)
-        self._tables = tables
+class FencedUnitOfWork(InMemoryUnitOfWork[Tables]):
+    """A transaction on `InMemoryDatabase`, whose leases have epochs."""
 
     async def fence(self, lease: Lease) -> None:
         """As the real one: the epoch must be the newest."""
-        if self._tables.epochs.get(lease.name) != lease.epoch:
+        if self.tables.epochs.get(lease.name) != lease.epoch:
             raise LeaseLostError(f"lease {lease.name} is no longer held under epoch {lease.epoch}")
-
-    async def flush(self) -> None:
-        """Keep what was said."""
-        self._tables.events += self._events
 
 
 class InMemoryDatabase:
@@ -85,18 +77,12 @@ class InMemoryDatabase:
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[UnitOfWork]:
         """Commits when the block ends; leaves no trace when it raises."""
-        before = copy.deepcopy(self.tables)
-        work = InMemoryUnitOfWork(self.tables, self._clock)
         self.open += 1
         try:
-            yield work
-            await work.flush()
-        except BaseException:
-            self.tables.__dict__.update(before.__dict__)
-            raise
+            async with transaction(FencedUnitOfWork(self.tables, "scheduler", "scheduler", self._clock)) as work:
+                yield work
         finally:
             self.open -= 1
-        work.committed()
 
     async def lease(self, name: str) -> Lease:
         """The lease under a new epoch, taken from whoever has it."""

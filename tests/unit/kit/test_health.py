@@ -12,18 +12,9 @@ from aiohttp.web import Application, Request
 
 from services.kit.observability import health, metrics
 from services.kit.observability.health import HealthServer, Heartbeat
+from tests.fakes.kit.clock import HeldSeconds
 
 Client = TestClient[Request, Application]
-
-
-class Held:
-    """A monotonic clock that is moved by hand, seconds."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture(autouse=True)
@@ -33,13 +24,13 @@ def only_ours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def held() -> Held:
+def held() -> HeldSeconds:
     """The loops' clock."""
-    return Held()
+    return HeldSeconds()
 
 
 @pytest.fixture
-def heart(held: Held) -> Heartbeat:
+def heart(held: HeldSeconds) -> Heartbeat:
     """The heartbeat of a loop that may be silent for ten seconds."""
     return Heartbeat("relay", 10, held)
 
@@ -57,7 +48,7 @@ async def client(server: HealthServer) -> AsyncIterator[Client]:
         yield client
 
 
-async def test_a_loop_that_beats_is_well(client: Client, heart: Heartbeat, held: Held) -> None:
+async def test_a_loop_that_beats_is_well(client: Client, heart: Heartbeat, held: HeldSeconds) -> None:
     held.now += 9
     heart.beat()
     held.now += 9
@@ -65,7 +56,7 @@ async def test_a_loop_that_beats_is_well(client: Client, heart: Heartbeat, held:
     assert (answer.status, await answer.json()) == (200, {"ok": True, "complaints": [], "stopped": []})
 
 
-async def test_a_silent_loop_is_named(client: Client, heart: Heartbeat, held: Held) -> None:
+async def test_a_silent_loop_is_named(client: Client, heart: Heartbeat, held: HeldSeconds) -> None:
     Heartbeat("consumer", 1000, held)
     held.now += 11
     answer = await client.get("/healthz")
@@ -75,7 +66,7 @@ async def test_a_silent_loop_is_named(client: Client, heart: Heartbeat, held: He
 
 
 async def test_a_loop_that_waits_for_a_person_is_named_but_wants_no_restart(
-    client: Client, heart: Heartbeat, held: Held
+    client: Client, heart: Heartbeat, held: HeldSeconds
 ) -> None:
     heart.stop("too much is invalid")
     held.now += 11
@@ -84,13 +75,15 @@ async def test_a_loop_that_waits_for_a_person_is_named_but_wants_no_restart(
     assert (await answer.json())["stopped"] == ["relay: too much is invalid"]
 
 
-async def test_a_loop_that_ended_on_purpose_is_not_missed(client: Client, heart: Heartbeat, held: Held) -> None:
+async def test_a_loop_that_ended_on_purpose_is_not_missed(client: Client, heart: Heartbeat, held: HeldSeconds) -> None:
     heart.end()
     held.now += 100
     assert (await client.get("/healthz")).status == 200
 
 
-async def test_the_end_of_an_old_loop_does_not_hide_its_successor(client: Client, heart: Heartbeat, held: Held) -> None:
+async def test_the_end_of_an_old_loop_does_not_hide_its_successor(
+    client: Client, heart: Heartbeat, held: HeldSeconds
+) -> None:
     Heartbeat("relay", 10, held)
     heart.end()
     held.now += 11

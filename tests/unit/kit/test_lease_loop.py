@@ -14,7 +14,8 @@ from services.kit.observability.health import STALE_SECONDS, Heartbeat
 from services.kit.persistence import lease_loop
 from services.kit.persistence.lease_loop import LeaseLoop
 from services.kit.persistence.leases import RELEASE, RENEW, Lease
-from tests.fakes.kit.leases import HeldSeconds, InMemoryLeases
+from tests.fakes.kit.clock import HeldSeconds
+from tests.fakes.kit.leases import InMemoryLeases
 
 NAME = "work"
 

@@ -5,16 +5,7 @@ from __future__ import annotations
 import logging
 
 from services.kit.observability.repeats import MOST, SILENCE_SECONDS, Repeats
-
-
-class Held:
-    """A monotonic clock that is moved by hand, seconds."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.fakes.kit.clock import HeldSeconds
 
 
 def record(text: str, *, name: str = "library", level: int = logging.WARNING) -> logging.LogRecord:
@@ -23,13 +14,13 @@ def record(text: str, *, name: str = "library", level: int = logging.WARNING) ->
 
 
 def test_messages_that_differ_in_numbers_only_pass_once() -> None:
-    repeats = Repeats(Held())
+    repeats = Repeats(HeldSeconds())
     passed = [repeats.filter(record(f"broker 1: refused after {number} ms")) for number in range(20)]
     assert passed == [True, *[False] * 19]
 
 
 def test_the_next_that_passes_tells_how_many_did_not() -> None:
-    clock = Held()
+    clock = HeldSeconds()
     repeats = Repeats(clock)
     for _ in range(4):
         repeats.filter(record("away"))
@@ -44,13 +35,13 @@ def test_the_next_that_passes_tells_how_many_did_not() -> None:
 
 
 def test_other_texts_levels_and_libraries_are_other_messages() -> None:
-    repeats = Repeats(Held())
+    repeats = Repeats(HeldSeconds())
     others = [record("away"), record("back"), record("away", name="other"), record("away", level=logging.ERROR)]
     assert [repeats.filter(one) for one in others] == [True] * 4
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    repeats = Repeats(Held())
+    repeats = Repeats(HeldSeconds())
     names = [f"library {chr(97 + number % 26)}{number}" for number in range(MOST * 3)]
     assert all(repeats.filter(record("away", name=name)) for name in names)
     assert len(repeats._seen) <= MOST

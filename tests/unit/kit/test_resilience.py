@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 
 from services.kit.errors import PermanentError, TransientError
 from services.kit.resilience import Backoff, Breaker
+from tests.fakes.kit.clock import HeldSeconds
 
 
 class Peer:
@@ -32,16 +33,6 @@ class Peer:
         return "here"
 
 
-class Held:
-    """A monotonic clock that is moved by hand, seconds."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def peer() -> Peer:
     """A peer that is well."""
@@ -49,13 +40,13 @@ def peer() -> Peer:
 
 
 @pytest.fixture
-def held() -> Held:
+def held() -> HeldSeconds:
     """The breaker's clock."""
-    return Held()
+    return HeldSeconds(1000.0)
 
 
 @pytest.fixture
-def breaker(held: Held) -> Breaker:
+def breaker(held: HeldSeconds) -> Breaker:
     """Opens after two failures, for ten seconds."""
     return Breaker("peer", fail_max=2, reset_seconds=10, monotonic=held)
 
@@ -89,7 +80,7 @@ async def test_an_answer_passes_through(breaker: Breaker, peer: Peer) -> None:
 
 @pytest.mark.parametrize("error", [TransientError("away"), ConnectionRefusedError(), TimeoutError()])
 async def test_it_opens_after_failures_in_a_row_and_spares_the_peer(
-    error: Exception, breaker: Breaker, peer: Peer, held: Held
+    error: Exception, breaker: Breaker, peer: Peer, held: HeldSeconds
 ) -> None:
     await fail(breaker, peer, error, times=2)
     held.now += 4
@@ -113,7 +104,7 @@ async def test_a_refusal_is_an_answer(error: Exception, breaker: Breaker, peer: 
     assert breaker.state == "closed"
 
 
-async def test_after_the_pause_a_trial_that_succeeds_closes_it(breaker: Breaker, peer: Peer, held: Held) -> None:
+async def test_after_the_pause_a_trial_that_succeeds_closes_it(breaker: Breaker, peer: Peer, held: HeldSeconds) -> None:
     await open_up(breaker, peer)
     held.now += 10
     assert await breaker.call(peer.ask) == "here"
@@ -121,7 +112,7 @@ async def test_after_the_pause_a_trial_that_succeeds_closes_it(breaker: Breaker,
     assert REGISTRY.get_sample_value("taxiway_breaker_open", {"breaker": "peer"}) == 0
 
 
-async def test_a_trial_that_fails_opens_it_for_another_pause(breaker: Breaker, peer: Peer, held: Held) -> None:
+async def test_a_trial_that_fails_opens_it_for_another_pause(breaker: Breaker, peer: Peer, held: HeldSeconds) -> None:
     await open_up(breaker, peer)
     held.now += 10
     await fail(breaker, peer, TransientError("still away"))
@@ -131,7 +122,7 @@ async def test_a_trial_that_fails_opens_it_for_another_pause(breaker: Breaker, p
     assert peer.calls == 3
 
 
-async def test_one_trial_at_a_time(breaker: Breaker, peer: Peer, held: Held) -> None:
+async def test_one_trial_at_a_time(breaker: Breaker, peer: Peer, held: HeldSeconds) -> None:
     await open_up(breaker, peer)
     held.now += 10
     peer.hang = asyncio.Event()
@@ -158,7 +149,7 @@ async def test_a_cancelled_call_is_neither_failure_nor_success(breaker: Breaker,
     assert breaker.state == "open", "a cancelled call counted as a success"
 
 
-async def test_a_cancelled_trial_leaves_the_place_to_the_next(breaker: Breaker, peer: Peer, held: Held) -> None:
+async def test_a_cancelled_trial_leaves_the_place_to_the_next(breaker: Breaker, peer: Peer, held: HeldSeconds) -> None:
     await open_up(breaker, peer)
     held.now += 10
     peer.hang = asyncio.Event()
@@ -182,7 +173,9 @@ async def test_a_call_from_before_has_nothing_to_say(breaker: Breaker, peer: Pee
     assert breaker.state == "open"
 
 
-async def test_a_failure_from_before_does_not_lengthen_the_pause(breaker: Breaker, peer: Peer, held: Held) -> None:
+async def test_a_failure_from_before_does_not_lengthen_the_pause(
+    breaker: Breaker, peer: Peer, held: HeldSeconds
+) -> None:
     peer.hang = asyncio.Event()
     slow = await start(lambda: breaker.call(peer.ask))
     hang, peer.hang = peer.hang, None
@@ -197,7 +190,7 @@ async def test_a_failure_from_before_does_not_lengthen_the_pause(breaker: Breake
     assert await breaker.call(peer.ask) == "here"
 
 
-async def test_a_call_from_before_does_not_speak_for_the_trial(breaker: Breaker, peer: Peer, held: Held) -> None:
+async def test_a_call_from_before_does_not_speak_for_the_trial(breaker: Breaker, peer: Peer, held: HeldSeconds) -> None:
     peer.hang = asyncio.Event()
     slow = await start(lambda: breaker.call(peer.ask))
     first, peer.hang = peer.hang, None
@@ -213,7 +206,7 @@ async def test_a_call_from_before_does_not_speak_for_the_trial(breaker: Breaker,
     assert breaker.state == "closed"
 
 
-async def test_failures_are_counted_and_refusals_to_call_are_not(peer: Peer, held: Held) -> None:
+async def test_failures_are_counted_and_refusals_to_call_are_not(peer: Peer, held: HeldSeconds) -> None:
     breaker = Breaker("counted", fail_max=2, monotonic=held)
     await open_up(breaker, peer)
     for _ in range(5):
