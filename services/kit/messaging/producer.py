@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from loguru import logger
@@ -39,6 +39,16 @@ class DeliveryReport:
 
     partition: int
     offset: int
+
+
+class _Report(NamedTuple):
+    """What a client said about one message."""
+
+    future: asyncio.Future[DeliveryReport]
+    producer: Producer
+    """The client: one that was replaced may report late, and says nothing about its successor."""
+    error: KafkaError | None
+    message: Any
 
 
 def producer_settings(bootstrap: str, client_id: str, delivery_timeout_seconds: float) -> dict[str, Any]:
@@ -83,7 +93,7 @@ class ProducerBridge:
         in_flight = metrics.PRODUCER_IN_FLIGHT.labels(client_id)
         in_flight.set_function(lambda: max_in_flight - self._slots._value)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._reports: deque[tuple[asyncio.Future[DeliveryReport], Any, Any]] = deque()
+        self._reports: deque[_Report] = deque()
         self._handover_scheduled = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="producer-poll", daemon=True)
@@ -129,22 +139,24 @@ class ProducerBridge:
         headers: RecordHeaders,
         future: asyncio.Future[DeliveryReport],
     ) -> None:
+        producer = self._producer
+
         def on_delivery(error: KafkaError | None, message: Any) -> None:
-            self._reported(future, error, message)
+            self._reported(_Report(future, producer, error, message))
 
         while True:
             try:
-                self._producer.produce(topic, value, key, headers=list(headers), on_delivery=on_delivery)
+                producer.produce(topic, value, key, headers=list(headers), on_delivery=on_delivery)
             except BufferError:
                 await asyncio.sleep(0.01)
             except KafkaException as error:
-                raise self._failure(error.args[0]) from error
+                raise self._failure(producer, error.args[0]) from error
             else:
                 return
 
-    def _reported(self, future: asyncio.Future[DeliveryReport], error: KafkaError | None, message: Any) -> None:
+    def _reported(self, report: _Report) -> None:
         """In the polling thread: queue the report and wake the loop unless a hand-over is on its way already."""
-        self._reports.append((future, error, message))
+        self._reports.append(report)
         if not self._handover_scheduled and self._loop is not None:
             self._handover_scheduled = True
             self._loop.call_soon_threadsafe(self._resolve)
@@ -152,7 +164,7 @@ class ProducerBridge:
     def _resolve(self) -> None:
         self._handover_scheduled = False
         while self._reports:
-            future, error, message = self._reports.popleft()
+            future, producer, error, message = self._reports.popleft()
             self._slots.release()
             if future.done():
                 continue
@@ -161,10 +173,11 @@ class ProducerBridge:
                 future.set_result(DeliveryReport(message.partition(), message.offset()))
             else:
                 metrics.PRODUCER_FAILURES.labels(error.name()).inc()
-                future.set_exception(self._failure(error))
+                future.set_exception(self._failure(producer, error))
 
-    def _failure(self, error: KafkaError) -> TransientError | PermanentError:
-        self._is_broken = self._is_broken or error.fatal() or error.code() == KafkaError._FATAL
+    def _failure(self, producer: Producer, error: KafkaError) -> TransientError | PermanentError:
+        if producer is self._producer and (error.fatal() or error.code() == KafkaError._FATAL):
+            self._is_broken = True
         text = f"Kafka: {error.name()}: {error.str()}"
         return PermanentError(text) if error.code() in TOO_LARGE else TransientError(text)
 

@@ -21,7 +21,7 @@ from schemas.topics import dead_letter_name
 from services.kit.errors import TransientError
 from services.kit.messaging.dead_letters import DROPPED_HEADER, PREFIX
 from services.kit.messaging.producer import ProducerBridge, RecordHeaders
-from services.kit.messaging.record import record_of
+from services.kit.messaging.record import Record, record_of
 from services.kit.settings import KafkaSettings, load
 
 REDRIVEN_HEADER = "taxiway_redriven"
@@ -82,24 +82,23 @@ async def _drain(
         record = record_of(message)
         if header_text(record.headers, DROPPED_HEADER) is not None:
             logger.warning("{}/{}: was set aside without its content, and cannot go back", source, record.offset)
-            place.offset = record.offset + 1
-            continue
-        target = header_text(record.headers, f"{PREFIX}original_topic") or ""
-        if not dry_run:
-            back = original_headers(record.headers) + said_by(actor, reason)
-            await producer.send(target, record.key, record.value, back)
+        else:
+            letter = _letter(record)
+            if not dry_run:
+                back = original_headers(record.headers) + said_by(actor, reason)
+                await producer.send(letter.topic, record.key, record.value, back)
+            done.append(letter)
         place.offset = record.offset + 1
         if not dry_run:
             await asyncio.to_thread(consumer.commit, offsets=[place], asynchronous=False)
-        done.append(
-            Redriven(
-                record.offset,
-                target,
-                header_text(record.headers, f"{PREFIX}error_type") or "",
-                header_text(record.headers, f"{PREFIX}error_message") or "",
-            )
-        )
     return done
+
+
+def _letter(record: Record) -> Redriven:
+    def said(name: str) -> str:
+        return header_text(record.headers, f"{PREFIX}{name}") or ""
+
+    return Redriven(record.offset, said("original_topic"), said("error_type"), said("error_message"))
 
 
 def original_headers(headers: RecordHeaders) -> list[tuple[str, bytes | None]]:

@@ -43,6 +43,8 @@ class InMemoryLeases:
         self.rows: dict[str, Row] = {}
         self.is_away = False
         """Whether no transaction can be opened."""
+        self.refused = 0
+        """How many could not be, so far."""
         self.failing: set[Any] = set()
         """The statements that fail for now."""
         self.calls: list[Any] = []
@@ -63,6 +65,7 @@ class InMemoryLeases:
         """A transaction; other tasks run before it, as before an answer of a server."""
         await asyncio.sleep(0)
         if self.is_away:
+            self.refused += 1
             raise TransientError("database: away")
         yield SimpleNamespace(connection=self)
 

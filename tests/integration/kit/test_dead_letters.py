@@ -7,6 +7,8 @@ import asyncio
 import pytest
 from confluent_kafka import Producer
 
+from services.kit.messaging.dead_letters import DROPPED_HEADER
+from services.kit.messaging.log_reader import LogReader, Place
 from services.kit.messaging.redrive import Redriven, redrive
 from tests.integration.kit.harness import Probe, eventually, header, read_all
 
@@ -35,12 +37,18 @@ def dead_letter_topic(probe: Probe) -> str:
     return f"{probe.asked}.dlq.probe.{probe.run}"
 
 
-def send(probe: Probe, headers: dict[str, bytes], value: bytes | None) -> None:
-    """One record as a plain producer would send it."""
+def send(probe: Probe, headers: dict[str, bytes], value: bytes | None, topic: str | None = None) -> None:
+    """One record as a plain producer would send it, to what the probe reads unless told otherwise."""
     producer = Producer({"bootstrap.servers": probe.bootstrap, "partitioner": "murmur2_random"})
     pairs: list[tuple[str, str | bytes | None]] = [*headers.items()]
-    producer.produce(probe.asked, value, b"name-0", headers=pairs)
+    producer.produce(topic or probe.asked, value, b"name-0", headers=pairs)
     assert producer.flush(10) == 0
+
+
+def send_back(probe: Probe) -> list[Redriven]:
+    """Redrive what the probe's group set aside."""
+    group = f"probe.{probe.run}"
+    return asyncio.run(redrive(probe.bootstrap, probe.asked, group, actor="user:ann", reason="schema mended"))
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -74,13 +82,19 @@ def test_redriven_record_goes_back_as_it_was_and_says_who_sent_it(probe: Probe) 
     with probe.running():
         eventually(lambda: len(read_all(probe.bootstrap, dead_letter_topic(probe))) == 1, probe.log)
 
-    def again() -> list[Redriven]:
-        group = f"probe.{probe.run}"
-        return asyncio.run(redrive(probe.bootstrap, probe.asked, group, actor="user:ann", reason="schema mended"))
-
-    assert [letter.topic for letter in again()] == [probe.asked]
-    assert again() == []
+    assert [letter.topic for letter in send_back(probe)] == [probe.asked]
+    assert send_back(probe) == []
     first, second = read_all(probe.bootstrap, probe.asked)
     assert (second.key, second.value) == (first.key, first.value)
     assert second.headers[: len(first.headers)] == first.headers
     assert header(second, "taxiway_redriven_by") == "user:ann"
+
+
+def test_what_was_set_aside_without_its_content_cannot_go_back_and_is_passed_by(probe: Probe) -> None:
+    place = Place(dead_letter_topic(probe), 0)
+    send(probe, {DROPPED_HEADER: b"99"}, None, topic=place.topic)
+    assert send_back(probe) == []
+    assert read_all(probe.bootstrap, probe.asked) == []
+    reader = LogReader(probe.bootstrap)
+    assert reader.commits(f"{place.topic}.redrive", [place])[place].offset == 1, "it is not met again"
+    reader.close()

@@ -202,7 +202,7 @@ async def test_a_round_that_fails_unexpectedly_costs_the_lease_and_not_the_proce
 async def test_a_database_that_is_away_is_waited_for(leases: InMemoryLeases, work: Work) -> None:
     leases.is_away = True
     async with running(LeaseLoop(leases.database, NAME, "me", work.tick, interval=0.01)):
-        await asyncio.sleep(0.02)
+        await eventually(lambda: leases.refused >= 2)
         assert work.leases == []
         leases.is_away = False
         await eventually(lambda: bool(work.leases))

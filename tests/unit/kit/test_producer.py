@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -67,6 +68,26 @@ async def test_after_a_fatal_error_the_next_message_goes_by_a_new_client() -> No
         await bridge.send("t", b"k", b"v", [])
     assert (await bridge.send("t", b"k", b"v", [])).offset == 7
     assert old.is_buried.wait(5)
+    await bridge.close()
+
+
+async def test_what_the_old_client_reports_late_says_nothing_about_the_new_one() -> None:
+    # given two messages with a client that breaks, and reports the second when it is already replaced
+    old, new = Client(), Client()
+    bridge = bridge_of(old, new)
+    old.is_silent = True
+    late = asyncio.create_task(bridge.send("t", b"k", b"1", []))
+    await asyncio.sleep(0)
+    old.is_broken = True
+    with pytest.raises(TransientError, match="INVALID_PRODUCER_EPOCH"):
+        await bridge.send("t", b"k", b"2", [])
+    assert (await bridge.send("t", b"k", b"3", [])).offset == 7
+    # when the report comes
+    old.waiting.pop()(FATAL, MESSAGE)
+    with pytest.raises(TransientError, match="INVALID_PRODUCER_EPOCH"):
+        await late
+    # then the new one stays: there is no third
+    assert (await bridge.send("t", b"k", b"4", [])).offset == 7
     await bridge.close()
 
 
