@@ -27,6 +27,7 @@ class SigningProducer:
                 "acks": "all",
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
+                "log_level": 2,  # at the end of the demo Kafka is stopped first, which is no error of a person's
             }
         )
         self._failures: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -93,7 +94,7 @@ def _show_history(outcome: Outcome, console: Console) -> None:
 
 
 def _facts(outcome: Outcome) -> list[str]:
-    facts = [f"revisions: {', '.join(f'{count} {what}' for what, count in outcome.counts.items())}"]
+    facts = [f"revisions: {_revisions(outcome.counts)}"]
     if outcome.counted is not None:
         totals = ", ".join(f"{amount:,} {meter.value}" for meter, amount in outcome.counted.totals.items())
         facts.append(f"usage: {totals}; {outcome.counted.duplicates} samples came twice and counted once")
@@ -105,5 +106,17 @@ def _facts(outcome: Outcome) -> list[str]:
     facts.append(
         f"request to reserved GPUs: p50 {percentile(seconds, 0.5):.3f} s, p99 {percentile(seconds, 0.99):.3f} s"
     )
-    answers = ", ".join(f"{count} x {status or 'no answer'}" for status, count in sorted(outcome.answers.items()))
+    answers = ", ".join(f"{count} x {_status(status)}" for status, count in sorted(outcome.answers.items()))
     return [*facts, f"inference requests: {answers}"]
+
+
+def _revisions(counts: Mapping[str, int]) -> str:
+    """How they ended; the one that follows the bad commands is not waited for."""
+    ended = {what.replace("_", " "): count for what, count in counts.items()}
+    under_way = 2 * counts["requested"] - sum(counts.values()) if counts else 0
+    return ", ".join(f"{count} {what}" for what, count in {**ended, "under way": under_way}.items())
+
+
+def _status(status: int) -> str:
+    """As a person reads it: the gateway knows no route before a first revision is ready."""
+    return {0: "no answer", 404: "404 (no route yet)"}.get(status, str(status))

@@ -159,19 +159,19 @@ def outcome(**changes: Any) -> Outcome:
         "faults": {"1_tenants": [], "2_pool": []},
         "seconds": {"1_tenants": 1.25},
         "deployments": world.deployments,
-        "counts": {"requested": 16, "promoted": 14, "rolled_back": 2, "rejected": 1},
+        "counts": {"requested": 18, "promoted": 14, "rolled_back": 2, "rejected": 1},
         "counted": Counted({Meter.INPUT_TOKENS: 10, Meter.OUTPUT_TOKENS: 5, Meter.API_CALLS: 1}, 3, is_exact=True),
         "refusals": Refusals("quota-exceeded", "too much", "rejected", "too many", letters, letters, True),
         "placement_seconds": [0.1, 0.2, 0.3],
         "history": history_of(world.log),
-        "answers": {200: 7, 0: 1},
+        "answers": {200: 7, 404: 2, 0: 1},
     }
     return Outcome(**fields | changes)
 
 
 def test_the_json_for_programs_has_the_agreed_fields() -> None:
     assert json.loads(as_json(outcome())) == {
-        "deployments": {"requested": 16, "promoted": 14, "rolled_back": 2, "rejected": 1},
+        "deployments": {"requested": 18, "promoted": 14, "rolled_back": 2, "rejected": 1},
         "usage": {"input_tokens": 10, "output_tokens": 5, "duplicates": 3},
         "quota_rejections": 2,
         "dead_letters": 2,
@@ -197,7 +197,18 @@ def printed(what: Outcome) -> str:
 
 def test_people_see_deployments_history_checks_and_where_the_logs_are() -> None:
     text = printed(outcome())
-    for expected in ("chat-0", "Kafka", "asked for revision 1", "16 requested", "7 x 200", "1 x no answer", "/logs"):
+    for expected in (
+        "chat-0",
+        "Kafka",
+        "asked for revision 1",
+        "18 requested",
+        "2 rolled back",
+        "1 under way",
+        "7 x 200",
+        "2 x 404 (no route yet)",
+        "1 x no answer",
+        "/logs",
+    ):
         assert expected in text
     assert re.search(r"\bNO\b", text) is None
 
