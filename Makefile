@@ -31,7 +31,8 @@ types: setup ## mypy, strict
 	.venv/bin/mypy
 
 test: lint types ## everything that must hold: lint, types, unit, contract and integration tests on real parts
-	$(PY) -m pytest -m "not nightly" --cov --cov-report=term:skip-covered
+	$(PY) -m pytest -m "not nightly" tests/e2e
+	$(PY) -m pytest -m "not nightly" --ignore tests/e2e --numprocesses 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 nightly: setup ## heavy runs: crash storms, long outages
 	$(PY) -m pytest -m nightly

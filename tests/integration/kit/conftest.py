@@ -1,25 +1,13 @@
-"""One probe per test; and what the crash tests counted, at the end of the run."""
+"""One probe per test."""
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from infra.local.stack import Addresses
 from tests.integration.kit.harness import Probe, make_probe
-
-COPIES: pytest.StashKey[Counter[str]] = pytest.StashKey()
-"""Copies on the wire after a kill. Consumers drop them; more than a few would be a defect."""
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Show how many records the killed processes sent again, by where they were killed."""
-    if COPIES in config.stash:
-        terminalreporter.section("copies on the wire, by where the process was killed")
-        for place, copies in config.stash[COPIES].items():
-            terminalreporter.write_line(f"{copies:4d}  {place}")
 
 
 @pytest.fixture

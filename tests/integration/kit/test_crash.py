@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections import Counter
+from collections.abc import Callable
 
 import psutil
 import pytest
 
 from services.kit.checkpoints import Checkpoint
-from tests.integration.kit.conftest import COPIES
 from tests.integration.kit.harness import Probe, eventually, header, wire_duplicates
 
 HANDLER = [
@@ -34,10 +33,14 @@ ASKED = 24
 TAKE_OVER_SECONDS = 10.0
 
 
+Tell = Callable[[str, int], None]
+
+
 @pytest.fixture
-def shown(request: pytest.FixtureRequest) -> Counter[str]:
-    """Copies on the wire by test; `conftest.py` shows them at the end."""
-    return request.config.stash.setdefault(COPIES, Counter())
+def tell(record_property: Callable[[str, object], None]) -> Tell:
+    """Says how many copies a killed process left on the wire; shown at the end of the run. More than a few is wrong."""
+    name = "copies on the wire, by where the process was killed"
+    return lambda place, copies: record_property(name, (place, copies))
 
 
 def crash_and_recover(probe: Probe, checkpoint: Checkpoint, on: int, mode: str = "") -> int:
@@ -68,25 +71,25 @@ def assert_gap_free(probe: Probe) -> None:
 
 @pytest.mark.parametrize("on", [1, 3])
 @pytest.mark.parametrize("checkpoint", HANDLER)
-def test_handler_killed(probe: Probe, checkpoint: Checkpoint, on: int, shown: Counter[str]) -> None:
-    shown[f"handler {checkpoint}"] += crash_and_recover(probe, checkpoint, on)
+def test_handler_killed(probe: Probe, checkpoint: Checkpoint, on: int, tell: Tell) -> None:
+    tell(f"handler {checkpoint}", crash_and_recover(probe, checkpoint, on))
     assert_gap_free(probe)
 
 
 @pytest.mark.parametrize("on", [1, 2])
 @pytest.mark.parametrize("checkpoint", RELAY)
-def test_relay_killed(probe: Probe, checkpoint: Checkpoint, on: int, shown: Counter[str]) -> None:
+def test_relay_killed(probe: Probe, checkpoint: Checkpoint, on: int, tell: Tell) -> None:
     copies = crash_and_recover(probe, checkpoint, on)
-    shown[f"relay {checkpoint}"] += copies
+    tell(f"relay {checkpoint}", copies)
     assert_gap_free(probe)
     if checkpoint is Checkpoint.RELAY_SENT:
         assert copies > 0, "killed between delivery and deletion, the relay must have sent something again"
 
 
 @pytest.mark.parametrize("checkpoint", LEASE)
-def test_lease_holder_killed(probe: Probe, checkpoint: Checkpoint, shown: Counter[str]) -> None:
+def test_lease_holder_killed(probe: Probe, checkpoint: Checkpoint, tell: Tell) -> None:
     on = 1 if checkpoint is Checkpoint.LEASE_ACQUIRED else 2
-    shown[f"lease holder {checkpoint}"] += crash_and_recover(probe, checkpoint, on, mode="lease")
+    tell(f"lease holder {checkpoint}", crash_and_recover(probe, checkpoint, on, mode="lease"))
     assert_gap_free(probe)
 
 

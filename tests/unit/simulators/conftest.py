@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import httpx
 import pytest
@@ -15,7 +15,7 @@ from infra.local.simulators.server import simulators
 from infra.local.simulators.settings import SimulatorSettings
 
 NODES = [Node("n1", 64000, 262144, 2, "P100")]
-DEPLOYMENT = str(uuid4())
+DEPLOYMENT = str(UUID(int=1))
 
 
 class Simulators:
