@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import pybreaker
@@ -45,8 +45,11 @@ class Breaker:
         self._monotonic = monotonic
         self._opened_at = 0.0
         self._is_trying = False
+        self._is_closed = True
+        self._is_calm = True
+        """Closed, and no failure since the last success: the way of every message, and pybreaker need not be asked."""
         self._breaker = pybreaker.CircuitBreaker(
-            fail_max=fail_max, listeners=[_Listener(name)], name=name, throw_new_error_on_trip=False
+            fail_max=fail_max, listeners=[_Listener(self)], name=name, throw_new_error_on_trip=False
         )
         metrics.BREAKER_OPEN.labels(name).set(0)
 
@@ -57,29 +60,16 @@ class Breaker:
 
     async def call(self, make: Callable[[], Awaitable[ResultT]]) -> ResultT:
         """What `make` makes, awaited; raises what it raises, and `TransientError` at once while the breaker is open."""
-        with self.watching():
+        with _Call(self):
             return await make()
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
+    def watching(self) -> AbstractContextManager[None]:
         """The block is one call; raises what it raises, and `TransientError` at once while the breaker is open."""
-        is_trial = self._admit()
-        try:
-            yield
-        except self._failures as error:
-            self._report(error, is_trial=is_trial)
-            raise
-        except Exception:
-            self._report(None, is_trial=is_trial)
-            raise
-        else:
-            self._report(None, is_trial=is_trial)
-        finally:
-            self._is_trying = self._is_trying and not is_trial
+        return _Call(self)
 
     def _admit(self) -> bool:
         """Whether this call is the trial of a half-open breaker; raises when it may not be made."""
-        if self.state == pybreaker.STATE_CLOSED:
+        if self._is_closed:
             return False
         remaining = self._opened_at + self._reset_seconds - self._monotonic()
         if remaining > 0 or self._is_trying:
@@ -89,19 +79,47 @@ class Breaker:
         self._is_trying = True
         return True
 
-    def _report(self, error: Exception | None, *, is_trial: bool) -> None:
+    def _end(self, error: BaseException | None, *, is_trial: bool) -> None:
+        """A call ended: well, with an error, or by being cancelled, which says nothing."""
+        if error is None or isinstance(error, Exception):
+            self._report(error if isinstance(error, self._failures) else None, is_trial=is_trial)
+        if is_trial:
+            self._is_trying = False
+
+    def _report(self, failure: Exception | None, *, is_trial: bool) -> None:
         """Tell pybreaker how a call ended; a call from before the breaker opened has nothing to say any more."""
-        if error is not None:
-            metrics.BREAKER_FAILURES.labels(self.name).inc()
-        if not is_trial and self.state != pybreaker.STATE_CLOSED:
+        if failure is None and self._is_calm:
             return
-        if error is None and not is_trial and self._breaker.fail_counter == 0:
-            return  # nothing to forget; every message passes here
+        if failure is not None:
+            metrics.BREAKER_FAILURES.labels(self.name).inc()
+        if not is_trial and not self._is_closed:
+            return
         try:
-            self._breaker.call(_raise, error)
+            self._breaker.call(_raise, failure)
         except Exception:  # pybreaker passes on what it was told; the caller has it already
-            if self.state == pybreaker.STATE_OPEN:
+            if not self._is_closed:
                 self._opened_at = self._monotonic()
+        self._is_calm = failure is None
+
+    def _changed(self, state: str) -> None:
+        self._is_closed = state == pybreaker.STATE_CLOSED
+        metrics.BREAKER_OPEN.labels(self.name).set(float(state == pybreaker.STATE_OPEN))
+
+
+class _Call:
+    """One call through a breaker; a class, for a generator would cost every message a microsecond."""
+
+    __slots__ = ("_breaker", "_is_trial")
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+        self._is_trial = False
+
+    def __enter__(self) -> None:
+        self._is_trial = self._breaker._admit()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        self._breaker._end(error, is_trial=self._is_trial)
 
 
 def _raise(error: Exception | None) -> None:
@@ -110,13 +128,13 @@ def _raise(error: Exception | None) -> None:
 
 
 class _Listener(pybreaker.CircuitBreakerListener):
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
 
     def state_change(self, cb: Any, old_state: Any, new_state: Any) -> None:
         """Log and show each change of state."""
-        logger.warning("breaker {}: {} -> {}", self._name, getattr(old_state, "name", None), new_state.name)
-        metrics.BREAKER_OPEN.labels(self._name).set(float(new_state.name == pybreaker.STATE_OPEN))
+        logger.warning("breaker {}: {} -> {}", self._breaker.name, getattr(old_state, "name", None), new_state.name)
+        self._breaker._changed(new_state.name)
 
 
 class Backoff:

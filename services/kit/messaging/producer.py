@@ -88,6 +88,9 @@ class ProducerBridge:
         self._is_broken = False
         """Whether the client met a fatal error: it will never deliver anything again."""
         self._patience = delivery_timeout_seconds + GRACE_SECONDS
+        self._waiting: dict[asyncio.Future[DeliveryReport], float] = {}
+        """Who waits for a report, and until when by the loop's clock; the longest first."""
+        self._alarm: asyncio.TimerHandle | None = None
         self._breaker = Breaker("kafka")
         self._slots = asyncio.Semaphore(max_in_flight)
         in_flight = metrics.PRODUCER_IN_FLIGHT.labels(client_id)
@@ -119,11 +122,28 @@ class ProducerBridge:
         except BaseException:
             self._slots.release()
             raise
+        self._waiting[future] = self._loop.time() + self._patience
+        if self._alarm is None:
+            self._set_alarm(self._loop)
         try:
-            async with asyncio.timeout(self._patience):
-                return await future
-        except TimeoutError:
-            raise TransientError("Kafka: no delivery report") from None
+            return await future
+        finally:
+            del self._waiting[future]
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
+        """For the one who waits longest. A timer for each message would cost a third of the sending."""
+        due = next(iter(self._waiting.values()), None)
+        self._alarm = None if due is None else loop.call_at(due, self._give_up, loop)
+
+    def _give_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let those go whose time is over."""
+        now = loop.time()
+        for future, due in self._waiting.items():
+            if due > now:
+                break
+            if not future.done():
+                future.set_exception(TransientError("Kafka: no delivery report"))
+        self._set_alarm(loop)
 
     def _renew(self) -> None:
         """Take a new client; what the old one still has is reported as failed."""
@@ -198,6 +218,8 @@ class ProducerBridge:
             self._closing.set()
             await asyncio.to_thread(self._thread.join)
             self._resolve()
+            if self._alarm is not None:
+                self._alarm.cancel()
         await asyncio.to_thread(self._producer.close)
 
 
