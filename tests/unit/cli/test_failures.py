@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import pytest
 import typer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from services.cli.failures import ApiError, CliError, Guarded, NotConfigured, Unreachable, describe
 from services.kit.errors import LeaseLostError, PermanentError, TransientError
+
+
+def invoke(error: Exception) -> Result:
+    """What comes of a command that raises `error`."""
+    app = typer.Typer(cls=Guarded)
+
+    @app.command()
+    def one() -> None:
+        raise error
+
+    @app.command()
+    def other() -> None:
+        """A group needs two."""
+
+    return CliRunner().invoke(app, ["one"])
 
 
 @pytest.mark.parametrize(
@@ -22,32 +37,12 @@ from services.kit.errors import LeaseLostError, PermanentError, TransientError
     ],
 )
 def test_an_error_of_ours_is_told_on_stderr(error: Exception, status: int) -> None:
-    app = typer.Typer(cls=Guarded)
-
-    @app.command()
-    def one() -> None:
-        raise error
-
-    @app.command()
-    def other() -> None:
-        """A group needs two."""
-
-    outcome = CliRunner().invoke(app, ["one"])
+    outcome = invoke(error)
     assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (status, "", "no\n")
 
 
 def test_an_error_that_is_not_ours_is_not_hidden() -> None:
-    app = typer.Typer(cls=Guarded)
-
-    @app.command()
-    def one() -> None:
-        raise ZeroDivisionError
-
-    @app.command()
-    def other() -> None:
-        """A group needs two."""
-
-    assert isinstance(CliRunner().invoke(app, ["one"]).exception, ZeroDivisionError)
+    assert isinstance(invoke(ZeroDivisionError()).exception, ZeroDivisionError)
 
 
 @pytest.mark.parametrize(
