@@ -1,6 +1,17 @@
 """Imports every module that registers event types, so that `event_types()` is whole."""
 
-from schemas import deployment, node, placement, quota, rollout, tenant, usage
+from schemas import capacity, deployment, node, placement, quota, rollout, tenant, usage
 from schemas.base import event_types, model_for
 
-__all__ = ["deployment", "event_types", "model_for", "node", "placement", "quota", "rollout", "tenant", "usage"]
+__all__ = [
+    "capacity",
+    "deployment",
+    "event_types",
+    "model_for",
+    "node",
+    "placement",
+    "quota",
+    "rollout",
+    "tenant",
+    "usage",
+]

@@ -64,9 +64,23 @@ class DeploymentSpec(ContractModel):
     gates: Gates = Gates()
     """When a stage is good enough."""
     priority: Annotated[int, Field(ge=0, le=1000)] = 100
-    """Higher goes first in the queue."""
+    """Higher goes first in the tenant's queue, and may have others' preemptible replicas drained."""
     pool: Name = "default"
     """Pool of nodes to run on."""
+    max_replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] | None = None
+    """Most replicas it may grow to, one at a time, while there is room; None = it does not grow beyond `replicas`."""
+    preemptible: bool = False
+    """Whether its replicas may be drained for a request of higher priority."""
+    start_within_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    """How long it may wait for its first GPUs before the request is withdrawn; None = for ever."""
+    expected_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    """How long it will hold its GPUs, for estimates of others' start; None = nobody knows. It is not ended by it."""
+
+    @model_validator(mode="after")
+    def _grows_from_the_minimum(self) -> Self:
+        if self.max_replicas is not None and self.max_replicas < self.replicas:
+            raise ValueError(f"max_replicas must be at least replicas, which is {self.replicas}")
+        return self
 
 
 class DeployModel(EventData):

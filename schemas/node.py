@@ -39,6 +39,12 @@ class NodeObserved(NodeEvent):
     """GPU devices."""
     gpu_model: Word = ""
     """GPU model; empty without GPU."""
+    failed_devices: tuple[Annotated[int, Field(ge=0, lt=64)], ...] = ()
+    """Indexes of devices that are broken: what runs on them is lost, and nothing new goes there."""
+    is_cordoned: bool = False
+    """Whether the node takes nothing new; what runs on it stays."""
+    zone: Word = ""
+    """Where it stands, such as a rack or a zone of the cloud; empty when nothing is said."""
 
 
 class NodeRemoved(NodeEvent):

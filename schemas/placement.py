@@ -14,14 +14,52 @@ from schemas.text import Text
 
 
 class QueueReason(StrEnum):
-    """Why a request waits or was refused, most specific first."""
+    """Why a request waits or was refused. Where several hold, the first of this order is told."""
 
-    TOO_LARGE_FOR_POOL = "TooLargeForPool"
     MODEL_UNAVAILABLE = "ModelUnavailable"
-    QUOTA_EXCEEDED = "QuotaExceeded"
+    """No node has a GPU of a model, or with a MIG profile, that will do."""
+    TOO_LARGE_FOR_POOL = "TooLargeForPool"
+    """It would not fit if the whole pool were empty."""
+    DEADLINE_PASSED = "DeadlinePassed"
+    """It was to start by a time that has passed."""
     TENANT_SUSPENDED = "TenantSuspended"
+    """Its tenant may start nothing new."""
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    """Its tenant would hold more than its plan allows."""
+    BORROWING_LIMIT = "BorrowingLimit"
+    """Its tenant would borrow more of others' guarantees than it may."""
+    WAITING_FOR_PREEMPTION = "WaitingForPreemption"
+    """Others are being drained to make room for it."""
+    RESERVED_FOR_OTHER = "ReservedForOther"
+    """It would fit, but on what is promised, lent or being drained for another."""
     FRAGMENTED = "Fragmented"
+    """Enough is free in sum, but not on single nodes."""
     NO_FREE_CAPACITY = "NoFreeCapacity"
+    """Too little is free."""
+    FAIR_SHARE = "FairShare"
+    """It would fit, but it is others' turn."""
+
+
+class LossReason(StrEnum):
+    """Why GPUs under a reservation are gone."""
+
+    NODE_REMOVED = "NodeRemoved"
+    """The cluster does not list the node any more."""
+    DEVICE_FAILED = "DeviceFailed"
+    """The device is broken."""
+    NODE_SHRUNK = "NodeShrunk"
+    """The node lists fewer devices than were reserved on it."""
+
+
+class PreemptionReason(StrEnum):
+    """Why a reservation is asked to drain."""
+
+    PRIORITY = "Priority"
+    """A request of higher priority needs the room."""
+    RECLAIM = "Reclaim"
+    """The tenant that lent its guarantee needs it."""
+    SHRINK = "Shrink"
+    """Replicas beyond an elastic minimum make room first."""
 
 
 class DecisionRecord(ContractModel):
@@ -41,6 +79,8 @@ class DecisionRecord(ContractModel):
     """Id of the event or command that asked."""
     input_position: Annotated[str, Text(300)]
     """Where that record stands in the log: `topic/partition/offset`."""
+    input_number: Annotated[int, Field(ge=1)] | None = None
+    """Number of that input among all that the pool applied; what it had applied before is what it knew."""
 
 
 class PlacementMessage(EventData):
@@ -79,7 +119,18 @@ class ReserveCapacity(PlacementCommand):
     pool: Name
     """Pool of nodes."""
     priority: Annotated[int, Field(ge=0, le=1000)] = 100
-    """Higher goes first in the queue."""
+    """Higher goes first in the tenant's queue, and may have others' preemptible replicas drained."""
+    preemptible: bool = False
+    """Whether its replicas may be drained for a request of higher priority."""
+    is_surge: bool = False
+    """Whether it is a rollout's surge beside a revision that it will replace: it may go over the tenant's limit by as
+    much as that revision holds, until the rollout ends."""
+    is_elastic: bool = False
+    """Whether it is beyond the deployment's minimum: the first to be drained when anything needs room."""
+    start_within_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    """How long it may wait before it is withdrawn; None = for ever."""
+    expected_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    """How long it will be held, for estimates of others' start; None = nobody knows."""
 
 
 class ReleaseCapacity(PlacementCommand):
@@ -89,6 +140,8 @@ class ReleaseCapacity(PlacementCommand):
 
     reason: Reason
     """Why it is given back."""
+    replicas: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=1000)] = ()
+    """Replicas of the reservation that are given back; empty = all, which ends it."""
 
 
 class PlacementEvent(PlacementMessage):
@@ -115,6 +168,8 @@ class CapacityReserved(PlacementEvent):
     """Thousandths of a GPU over all replicas."""
     explanation: Reason = ""
     """Why these nodes, in words."""
+    credit_milli: Milli = 0
+    """Thousandths by which the tenant is over its limit now, for the length of a rollout."""
 
 
 class CapacityQueued(PlacementEvent):
@@ -128,6 +183,8 @@ class CapacityQueued(PlacementEvent):
     """Why it waits."""
     detail: Reason
     """The same in words, with numbers."""
+    estimated_start: Timestamp | None = None
+    """When it will start, as far as the ends of what runs are known; None when they are not."""
 
 
 class CapacityRejected(PlacementEvent):
@@ -150,3 +207,50 @@ class CapacityReleased(PlacementEvent):
     """Thousandths of a GPU given back; 0 when it never held any."""
     reason: Reason
     """Why it was given back."""
+    replicas: tuple[int, ...] = ()
+    """Replicas that were given back; empty = all: the reservation ended."""
+
+
+class CapacityLost(PlacementEvent):
+    """Devices under some replicas are gone. They are placed again, at once or from the head of the queue."""
+
+    type: ClassVar[str] = "taxiway.placement.lost.v1"
+
+    replicas: tuple[int, ...]
+    """Replicas of the reservation that lost their place, whole gangs."""
+    gpu_milli: Milli
+    """Thousandths of a GPU that they held."""
+    reason: LossReason
+    """Why."""
+    detail: Reason
+    """The same in words: which node, which device."""
+
+
+class PreemptionRequested(PlacementEvent):
+    """Replicas are asked to drain: move their traffic, end their pods, release them. Nothing is taken before that."""
+
+    type: ClassVar[str] = "taxiway.placement.preemption-requested.v1"
+
+    replicas: tuple[int, ...]
+    """Replicas of the reservation that are to go."""
+    gpu_milli: Milli
+    """Thousandths of a GPU that they hold."""
+    reason: PreemptionReason
+    """Why."""
+    claimant: UUID
+    """The reservation that waits for the room."""
+    detail: Reason
+    """The same in words."""
+
+
+class PreemptionWithdrawn(PlacementEvent):
+    """The room is not needed any more: what has not drained yet may stay."""
+
+    type: ClassVar[str] = "taxiway.placement.preemption-withdrawn.v1"
+
+    replicas: tuple[int, ...]
+    """Replicas of the reservation that may stay."""
+    claimant: UUID
+    """The reservation that waited for the room."""
+    reason: Reason
+    """Why."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from schemas.base import ContractModel, EventData, KeyId, Name, Reason
+from schemas.base import ContractModel, EventData, KeyId, Milli, Name, Reason, Word
 
 PLATFORM_TENANT = UUID(int=0)
 """Key of what belongs to no tenant but to the platform, such as the ingest service's own producer key."""
@@ -40,6 +40,23 @@ class Limit(ContractModel):
     """The limit, in the meter's unit."""
 
 
+class GpuQuota(ContractModel):
+    """A tenant's share of the GPUs of one model in a pool.
+
+    The guarantee is the tenant's own. What others leave of theirs may be borrowed, up to a limit; what it leaves of its
+    own is lent, up to a limit, and comes back by draining what borrowed it.
+    """
+
+    gpu_model: Word = ""
+    """Model of GPU; empty = all models together."""
+    guaranteed_milli: Milli
+    """Thousandths of a GPU that the tenant can always have."""
+    borrowing_limit_milli: Milli | None = None
+    """Most that it may hold beyond the guarantee; None = no limit."""
+    lending_limit_milli: Milli | None = None
+    """Most of an unused guarantee that others may hold; None = all of it."""
+
+
 class Plan(ContractModel):
     """What a tenant may use."""
 
@@ -51,6 +68,17 @@ class Plan(ContractModel):
     """Thousandths of a GPU reserved at one time; the scheduler enforces it."""
     limits: tuple[Limit, ...] = ()
     """Limits on usage; no entry = unlimited."""
+    gpu_quotas: Annotated[tuple[GpuQuota, ...], Field(max_length=64)] = ()
+    """Shares of the pool by GPU model; a model without an entry is shared by weight alone."""
+    weight: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Share of what is nobody's guarantee, relative to the other tenants'."""
+
+    @model_validator(mode="after")
+    def _one_quota_a_model(self) -> Self:
+        models = [quota.gpu_model for quota in self.gpu_quotas]
+        if len(models) != len(set(models)):
+            raise ValueError("gpu_quotas must name each gpu_model once")
+        return self
 
 
 class TenantEvent(EventData):

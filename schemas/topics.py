@@ -75,6 +75,10 @@ PLACEMENT_COMMANDS = Topic("taxiway.placement.commands.v1", "deployment id", 6, 
 PLACEMENT_EVENTS = Topic(
     "taxiway.placement.events.v1", "deployment id", 6, "scheduler", FOREVER, (INGEST_PROJECTION, DEPLOYER_INTAKE)
 )
+PLACEMENT_LOG = Topic("taxiway.placement.log.v1", "pool", 1, "scheduler", FOREVER)
+"""The order in which each pool applied its inputs; a replay of placements reads it."""
+CAPACITY_QUESTIONS = Topic("taxiway.capacity.questions.v1", "pool", 3, "ingest_api", FOREVER, (SCHEDULER_QUEUE,))
+CAPACITY_EVENTS = Topic("taxiway.capacity.events.v1", "pool", 3, "scheduler", 7 * DAY_MS, (INGEST_PROJECTION,))
 NODE_EVENTS = Topic("taxiway.node.events.v1", "node", 3, "deployer", FOREVER, (INGEST_PROJECTION, SCHEDULER_QUEUE))
 ROLLOUT_COMMANDS = Topic("taxiway.rollout.commands.v1", "deployment id", 6, "ingest_api", FOREVER, (DEPLOYER_INTAKE,))
 ROLLOUT_EVENTS = Topic("taxiway.rollout.events.v1", "deployment id", 6, "deployer", FOREVER, (INGEST_PROJECTION,))
@@ -95,6 +99,9 @@ TOPICS: tuple[Topic, ...] = (
     DEPLOYMENT_EVENTS,
     PLACEMENT_COMMANDS,
     PLACEMENT_EVENTS,
+    PLACEMENT_LOG,
+    CAPACITY_QUESTIONS,
+    CAPACITY_EVENTS,
     NODE_EVENTS,
     ROLLOUT_COMMANDS,
     ROLLOUT_EVENTS,

@@ -1,7 +1,10 @@
 """The nodes of a pool as numpy arrays: what is there, what is taken, what is free.
 
 Row = node, in the order in which the nodes were first observed; that order is the rank which breaks ties. Columns of
-the device arrays are device indexes; a device that a node lacks has -1 free, so that nothing ever fits it.
+the device arrays are device indexes; a device that a node lacks, or that is broken, has -1 free, so that nothing ever
+fits it, and one that is cut into MIG slices has nothing free for whole or shared use until its last slice is gone.
+
+Whoever keeps something computed from rows asks `changed_since` which of them to compute anew.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.mig import profile_of
 from schemas.resources import WHOLE_GPU_MILLI, Allocation, Resources
 from services.scheduler.domain.model import Node
 
@@ -19,7 +23,20 @@ Ints: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
 
 ABSENT = -1
-"""Free thousandths of a device that does not exist."""
+"""Free thousandths of a device that does not exist or is broken."""
+LONGEST_JOURNAL = 100_000
+"""Changes that are remembered; who asks for older ones computes everything anew."""
+COPIED = (
+    "cpu",
+    "memory",
+    "device_taken",
+    "device_slices",
+    "cpu_free",
+    "memory_free",
+    "device_free",
+    "gpu_free",
+)
+"""Arrays that `take` and `give` write to."""
 
 
 class Cluster:
@@ -33,7 +50,11 @@ class Cluster:
         self._models: dict[str, int] = {}
         self.model: Ints = np.empty(0, np.int64)
         """Code of the GPU model, shape (nodes,); see `model_codes`."""
-        self.is_present: Flags = np.empty(0, np.bool_)
+        self.zone: Ints = np.empty(0, np.int64)
+        """Code of the zone, shape (nodes,)."""
+        self._zones: dict[str, int] = {}
+        self.is_open: Flags = np.empty(0, np.bool_)
+        """Whether the node is there and takes something new, shape (nodes,)."""
         self.cpu: Ints = np.empty((2, 0), np.int64)
         """Thousandths of a core: [total, taken], shape (2, nodes)."""
         self.memory: Ints = np.empty((2, 0), np.int64)
@@ -41,12 +62,16 @@ class Cluster:
         self.device_count: Ints = np.empty(0, np.int64)
         self.device_taken: Ints = np.empty((0, 1), np.int64)
         """Thousandths taken of each device, shape (nodes, devices)."""
+        self.device_slices: Ints = np.empty((0, 1), np.int64)
+        """Memory slices that MIG slices occupy on each device, as bits; 0 = not cut. Shape (nodes, devices)."""
         self.cpu_free: Ints = np.empty(0, np.int64)
         self.memory_free: Ints = np.empty(0, np.int64)
         self.device_free: Ints = np.empty((0, 1), np.int64)
         """Thousandths free of each device, ABSENT where there is none, shape (nodes, devices)."""
         self.gpu_free: Ints = np.empty(0, np.int64)
         """Thousandths free over all devices of the node, shape (nodes,)."""
+        self._journal: list[int] = []
+        self._journal_start = 0
         self._add(list(nodes))
 
     def __len__(self) -> int:
@@ -55,7 +80,18 @@ class Cluster:
     @property
     def present(self) -> int:
         """Nodes that take requests."""
-        return int(self.is_present.sum())
+        return int(self.is_open.sum())
+
+    @property
+    def mark(self) -> int:
+        """The present moment, for `changed_since`."""
+        return self._journal_start + len(self._journal)
+
+    def changed_since(self, mark: int) -> Ints | None:
+        """Rows that changed since then, each once; None when all must be taken as changed, as after a node came."""
+        if mark < self._journal_start:
+            return None
+        return np.unique(np.array(self._journal[mark - self._journal_start :], np.int64))
 
     def model_codes(self, names: Sequence[str]) -> list[int]:
         """Codes of those of the named GPU models that any node has or had."""
@@ -82,8 +118,10 @@ class Cluster:
         """A working copy whose capacity can be taken without touching this one; nodes are shared."""
         other = object.__new__(Cluster)
         other.__dict__.update(self.__dict__)
-        for name in ("cpu", "memory", "device_taken", "cpu_free", "memory_free", "device_free", "gpu_free"):
+        for name in COPIED:
             setattr(other, name, getattr(self, name).copy())
+        other._journal = []
+        other._journal_start = 0
         return other
 
     def _change(self, resources: Resources, allocation: Allocation, sign: int) -> None:
@@ -93,18 +131,28 @@ class Cluster:
         if allocation.devices:
             self._widen(max(allocation.devices) + 1)
             self.device_taken[row, list(allocation.devices)] += sign * allocation.gpu_milli
+        if allocation.mig_start is not None:
+            self._cut(row, allocation, sign)
         self._refresh(row)
+
+    def _cut(self, row: int, allocation: Allocation, sign: int) -> None:
+        """Slices neither move nor overlap, so adding a slice's bits and taking them away are sums."""
+        profile = profile_of(self.nodes[row].gpu_model, allocation.mig_profile)
+        if profile is None or allocation.mig_start is None:
+            raise ValueError(f"{allocation.node} has no MIG profile {allocation.mig_profile!r}")
+        self.device_slices[row, allocation.devices[0]] += sign * profile.mask(allocation.mig_start)
 
     def _add(self, nodes: list[Node]) -> None:
         first, more = len(self.nodes), len(nodes)
         self.model = np.append(self.model, np.zeros(more, np.int64))
-        self.is_present = np.append(self.is_present, np.zeros(more, np.bool_))
+        self.zone = np.append(self.zone, np.zeros(more, np.int64))
+        self.is_open = np.append(self.is_open, np.zeros(more, np.bool_))
         self.device_count = np.append(self.device_count, np.zeros(more, np.int64))
         for name in ("cpu", "memory"):
             setattr(self, name, np.append(getattr(self, name), np.zeros((2, more), np.int64), axis=1))
         for name in ("cpu_free", "memory_free", "gpu_free"):
             setattr(self, name, np.append(getattr(self, name), np.zeros(more, np.int64)))
-        for name in ("device_taken", "device_free"):
+        for name in ("device_taken", "device_slices", "device_free"):
             array = getattr(self, name)
             setattr(self, name, np.append(array, np.zeros((more, array.shape[1]), np.int64), axis=0))
         self.nodes.extend(nodes)
@@ -112,12 +160,14 @@ class Cluster:
             self.row_of[node.name] = row
             self._set(row, node)
             self._refresh(row)
+        self._forget()
 
     def _set(self, row: int, node: Node) -> None:
         self._widen(node.gpu_count)
         self.nodes[row] = node
         self.model[row] = self._models.setdefault(node.gpu_model, len(self._models))
-        self.is_present[row] = node.is_present
+        self.zone[row] = self._zones.setdefault(node.zone, len(self._zones))
+        self.is_open[row] = node.is_present and not node.is_cordoned
         self.cpu[0, row] = node.cpu_milli
         self.memory[0, row] = node.memory_mib
         self.device_count[row] = node.gpu_count
@@ -127,12 +177,28 @@ class Cluster:
         if missing > 0:
             pad = ((0, 0), (0, missing))
             self.device_taken = np.pad(self.device_taken, pad)
+            self.device_slices = np.pad(self.device_slices, pad)
             self.device_free = np.pad(self.device_free, pad, constant_values=ABSENT)
+            self._forget()
 
     def _refresh(self, row: int) -> None:
         self.cpu_free[row] = self.cpu[0, row] - self.cpu[1, row]
         self.memory_free[row] = self.memory[0, row] - self.memory[1, row]
         count = int(self.device_count[row])
-        self.device_free[row] = ABSENT
-        self.device_free[row, :count] = WHOLE_GPU_MILLI - self.device_taken[row, :count]
-        self.gpu_free[row] = self.device_free[row, :count].sum()
+        free = self.device_free[row]
+        free[count:] = ABSENT
+        free[:count] = WHOLE_GPU_MILLI - self.device_taken[row, :count]
+        free[:count][self.device_slices[row, :count] != 0] = 0
+        self.gpu_free[row] = free[:count].sum()
+        for device in self.nodes[row].failed_devices:
+            if device < count:
+                self.gpu_free[row] -= free[device]
+                free[device] = ABSENT
+        self._journal.append(row)
+        if len(self._journal) > LONGEST_JOURNAL:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Let everybody compute everything anew: the arrays have another shape, or the journal is long."""
+        self._journal_start += len(self._journal) + 1
+        self._journal.clear()

@@ -11,11 +11,11 @@ from services.scheduler.domain.cluster import Cluster, Flags, Ints
 def right_model(cluster: Cluster, resources: Resources) -> Flags:
     """Nodes that are there and have devices of a model that will do, shape (nodes,); without GPU any node will do."""
     if resources.gpu_count == 0:
-        return cluster.is_present
+        return cluster.is_open
     if not resources.gpu_models:
-        return cluster.is_present & (cluster.device_count > 0)
+        return cluster.is_open & (cluster.device_count > 0)
     codes = cluster.model_codes(resources.gpu_models)
-    return cluster.is_present & np.isin(cluster.model, codes) & (cluster.device_count > 0)
+    return cluster.is_open & np.isin(cluster.model, codes) & (cluster.device_count > 0)
 
 
 def feasible(cluster: Cluster, resources: Resources) -> Ints:

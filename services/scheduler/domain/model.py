@@ -85,7 +85,13 @@ class Node:
     gpu_model: str
     """Model of the devices; empty without GPU."""
     is_present: bool = True
-    """False after it was removed: it takes nothing new, and what is reserved on it stays until released."""
+    """False after it was removed: it takes nothing new, and what was reserved on it is lost."""
+    is_cordoned: bool = False
+    """Whether it takes nothing new; what is reserved on it stays."""
+    failed_devices: tuple[int, ...] = ()
+    """Indexes of broken devices, ascending."""
+    zone: str = ""
+    """Where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
