@@ -2,16 +2,18 @@
 
 Source: the best-fit baseline of "Beware of Fragmentation" (USENIX ATC '23). There the raw score of a node is
 100·(1 - ½·(cpuFree - cpuReq)/128000 - ½·(gpuFree - gpuReq)/8000), normalised to 0-100 over the feasible nodes.
-Here the same is computed in whole numbers: what is left, over a common denominator.
+Here the same is computed in whole numbers: minus what is left, over a common denominator.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from schemas.resources import Resources
 from services.scheduler.domain.cluster import Cluster, Ints
 from services.scheduler.domain.policies.devices import tightest
+from services.scheduler.domain.policies.interface import Chooser
+from services.scheduler.domain.policies.scoring import NormalisingChooser
+from services.scheduler.domain.shape import Shape
 
 LARGEST_CPU_MILLI = 128_000
 """CPU of the largest node of the published cluster."""
@@ -23,20 +25,19 @@ class BestFit:
     """The tightest node, the tightest device."""
 
     name = "best_fit"
-    version = "1"
+    version = "2"
     idea = "tightest fit"
 
-    def scores(self, cluster: Cluster, rows: Ints, resources: Resources) -> Ints:
-        """0 for the node with the most left over to 100 for the one with the least; all 0 when they are equal."""
-        cpu_left = cluster.cpu_free[rows] - resources.cpu_milli
-        gpu_left = cluster.gpu_free[rows] - resources.total_gpu_milli
-        left = cpu_left * LARGEST_GPU_MILLI + gpu_left * LARGEST_CPU_MILLI
-        most = left.max()
-        span = most - left.min()
-        if span == 0:
-            return np.zeros_like(left)
-        return np.asarray((most - left) * 100 // span, np.int64)
+    def chooser(self, cluster: Cluster, memory: str = "") -> Chooser:
+        """The policy at work on `cluster`."""
+        return NormalisingChooser(cluster, self)
 
-    def devices(self, free: Ints, resources: Resources) -> tuple[int, ...]:
+    def scores(self, cluster: Cluster, rows: Ints, shape: Shape) -> Ints:
+        """Minus what would stay free, in units of 1/1,024,000,000 of the largest node's CPU or GPU."""
+        cpu_left = cluster.cpu_free[rows] - shape.cpu_milli
+        gpu_left = cluster.gpu_free[rows] - shape.total_gpu_milli
+        return np.asarray(-(cpu_left * LARGEST_GPU_MILLI + gpu_left * LARGEST_CPU_MILLI), np.int64)
+
+    def devices(self, free: Ints, shape: Shape) -> tuple[int, ...]:
         """The tightest device; for whole GPUs the lowest free indexes."""
-        return tightest(free, resources)
+        return tightest(free, shape)
