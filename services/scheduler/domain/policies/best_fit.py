@@ -33,7 +33,7 @@ class BestFit:
         return NormalisingChooser(cluster, self)
 
     def scores(self, cluster: Cluster, rows: Ints, shape: Shape) -> Ints:
-        """Minus what would stay free, in units of 1/1,024,000,000 of the largest node's CPU or GPU."""
+        """Minus what would stay free: the two shares of the largest node's, over their common denominator."""
         cpu_left = cluster.cpu_free[rows] - shape.cpu_milli
         gpu_left = cluster.gpu_free[rows] - shape.total_gpu_milli
         return np.asarray(-(cpu_left * LARGEST_GPU_MILLI + gpu_left * LARGEST_CPU_MILLI), np.int64)

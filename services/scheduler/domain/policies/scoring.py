@@ -29,7 +29,7 @@ class Rule(Protocol):
         """A score for each of the rows, all of which can take the pod, shape (rows,). Of each row by itself."""
 
     def devices(self, free: Ints, shape: Shape) -> tuple[int, ...]:
-        """Indexes of the devices for the pod, ascending, out of what each device of a node has free, shape (devices,)."""
+        """Indexes of the devices for the pod, ascending, by what each device of the node has free, shape (devices,)."""
 
 
 @dataclass(slots=True)
