@@ -14,7 +14,7 @@ from uuid import UUID
 from pydantic import Field
 
 from schemas.base import ContractModel, EventData, Milli, Name, Reason, Timestamp, Word
-from schemas.placement import QueueReason
+from schemas.placement import QueueReason, RejectedPlace
 from schemas.resources import Allocation, Resources
 from schemas.text import Text
 
@@ -104,17 +104,6 @@ class Eviction(ContractModel):
     """Thousandths of a GPU that they hold."""
     priority: int
     """Their priority."""
-
-
-class RejectedPlace(ContractModel):
-    """A node that was not chosen, and why."""
-
-    node: Word
-    """Its name."""
-    score: int
-    """Its score."""
-    why: Reason
-    """Why it was not chosen."""
 
 
 class WhatIfAnswered(CapacityAnswer):
@@ -266,3 +255,11 @@ class InputsApplied(CapacityEvent):
     """Policy that decided."""
     policy_version: Word
     """Its version."""
+
+
+class TimePassed(CapacityEvent):
+    """A moment came that the pool's owner had to wait for: a deadline, a promised start. The owner records it among the
+    pool's inputs; it is not sent, and a replay finds it in `InputsApplied` by its empty id."""
+
+    type: ClassVar[str] = "taxiway.placement.time-passed.v1"
+    topic: ClassVar[str] = "taxiway.placement.log.v1"

@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from schemas.base import ContractModel, EventData, Name, Reason, Word
+from schemas.errors import FieldError
 from schemas.resources import Resources
 from schemas.text import Text
 
@@ -42,7 +43,7 @@ class Canary(ContractModel):
     def _weights_rise_to_100(self) -> Self:
         rises = all(low < high for low, high in zip(self.weights, self.weights[1:], strict=False))
         if not self.weights or not rises or self.weights[-1] != 100:
-            raise ValueError("weights must rise strictly and end at 100")
+            raise FieldError("weights", "weights must rise strictly and end at 100")
         return self
 
 
@@ -79,7 +80,8 @@ class DeploymentSpec(ContractModel):
     @model_validator(mode="after")
     def _grows_from_the_minimum(self) -> Self:
         if self.max_replicas is not None and self.max_replicas < self.replicas:
-            raise ValueError(f"max_replicas must be at least replicas, which is {self.replicas}")
+            message = f"max_replicas must be at least replicas, which is {self.replicas}"
+            raise FieldError("max_replicas", message)
         return self
 
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.base import EventData, EventT
 from schemas.catalogue import model_for
-from schemas.errors import EnvelopeError, SchemaError
+from schemas.errors import EnvelopeError, SchemaError, place_of
 from schemas.text import LENIENT, is_printable, mended
 
 Headers = list[tuple[str, bytes]]
@@ -223,7 +223,7 @@ def parse_data(event_type: str, value: bytes | None, *, lenient: bool) -> EventD
         return model.model_validate_json(value or b"", **leniency)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        pointer = "/" + "/".join(str(part) for part in first["loc"])
+        pointer = "/" + "/".join(str(part) for part in place_of(first))
         raise SchemaError(f"{pointer}: {first['msg']}", pointer) from None
 
 

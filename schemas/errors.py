@@ -11,6 +11,9 @@ Each carries `code` (stable, goes into dead letters and problem documents) and a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class ContractError(Exception):
     """A record that breaks the contract; it is never retried, because it will never be right."""
@@ -51,3 +54,21 @@ class SignatureError(ContractError):
     """The record does not verify against a registered producer key."""
 
     code = "signature"
+
+
+class FieldError(ValueError):
+    """A check over several fields of a model failed, by the fault of one of them.
+
+    Pydantic gives such an error the place of the whole model; `place_of` finds the field again.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        """Name of the field within the model."""
+
+
+def place_of(found: Mapping[str, Any]) -> tuple[str | int, ...]:
+    """Where in the document one of pydantic's errors lies, down to the field that a `FieldError` names."""
+    cause = found.get("ctx", {}).get("error")
+    return (*found["loc"], cause.field) if isinstance(cause, FieldError) else tuple(found["loc"])

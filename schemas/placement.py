@@ -36,8 +36,6 @@ class QueueReason(StrEnum):
     """Enough is free in sum, but not on single nodes."""
     NO_FREE_CAPACITY = "NoFreeCapacity"
     """Too little is free."""
-    FAIR_SHARE = "FairShare"
-    """It would fit, but it is others' turn."""
 
 
 class LossReason(StrEnum):
@@ -60,6 +58,17 @@ class PreemptionReason(StrEnum):
     """The tenant that lent its guarantee needs it."""
     SHRINK = "Shrink"
     """Replicas beyond an elastic minimum make room first."""
+
+
+class RejectedPlace(ContractModel):
+    """A node that was not chosen, and why."""
+
+    node: Word
+    """Its name."""
+    score: int
+    """Its score."""
+    why: Reason
+    """Why it was not chosen."""
 
 
 class DecisionRecord(ContractModel):
@@ -170,6 +179,10 @@ class CapacityReserved(PlacementEvent):
     """Why these nodes, in words."""
     credit_milli: Milli = 0
     """Thousandths by which the tenant is over its limit now, for the length of a rollout."""
+    score: int | None = None
+    """Score of the first replica's node; None when it is not told."""
+    alternatives: Annotated[tuple[RejectedPlace, ...], Field(max_length=100)] = ()
+    """The best of the other nodes for the first replica."""
 
 
 class CapacityQueued(PlacementEvent):
@@ -185,6 +198,10 @@ class CapacityQueued(PlacementEvent):
     """The same in words, with numbers."""
     estimated_start: Timestamp | None = None
     """When it will start, as far as the ends of what runs are known; None when they are not."""
+    revision: Annotated[int, Field(ge=1)] | None = None
+    """Revision of the deployment; None when it is not told."""
+    stage: Annotated[int, Field(ge=0)] | None = None
+    """Stage of the rollout; None when it is not told."""
 
 
 class CapacityRejected(PlacementEvent):

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from schemas import mig
 from schemas.base import ContractModel, Milli, Word
+from schemas.errors import FieldError
 from schemas.text import Text
 
 WHOLE_GPU_MILLI = 1000
@@ -74,21 +75,24 @@ class Resources(ContractModel):
         if self.mig_profile:
             self._check_slice()
         if self.gpu_count == 0 and self.gpu_milli != 0:
-            raise ValueError("gpu_milli must be 0 when gpu_count is 0")
+            raise FieldError("gpu_milli", "gpu_milli must be 0 when gpu_count is 0")
         if self.gpu_count > 0 and self.gpu_milli == 0:
-            raise ValueError("gpu_milli must be 1 to 1000 when gpu_count is at least 1")
+            raise FieldError("gpu_milli", "gpu_milli must be 1 to 1000 when gpu_count is at least 1")
         if self.gpu_count > 1 and self.gpu_milli != WHOLE_GPU_MILLI:
-            raise ValueError("gpu_milli must be 1000 when gpu_count is more than 1: only one device can be shared")
+            message = "gpu_milli must be 1000 when gpu_count is more than 1: only one device can be shared"
+            raise FieldError("gpu_milli", message)
         return self
 
     def _check_slice(self) -> None:
         if self.mig_profile not in mig.NAMES:
             known = ", ".join(mig.NAMES)
-            raise ValueError(f"mig_profile {self.mig_profile!r} is not one of NVIDIA's; use one of {known}")
+            message = f"mig_profile {self.mig_profile!r} is not one of NVIDIA's; use one of {known}"
+            raise FieldError("mig_profile", message)
         counts_as = mig.gpu_milli_of(self.mig_profile)
         if self.gpu_count != 1 or self.gpu_milli != counts_as:
-            raise ValueError(
-                f"gpu_count must be 1 and gpu_milli {counts_as} with mig_profile {self.mig_profile!r}; leave both out"
+            raise FieldError(
+                "gpu_count" if self.gpu_count != 1 else "gpu_milli",
+                f"gpu_count must be 1 and gpu_milli {counts_as} with mig_profile {self.mig_profile!r}; leave both out",
             )
 
     @property

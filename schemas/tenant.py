@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from schemas.base import ContractModel, EventData, KeyId, Milli, Name, Reason, Word
+from schemas.errors import FieldError
 
 PLATFORM_TENANT = UUID(int=0)
 """Key of what belongs to no tenant but to the platform, such as the ingest service's own producer key."""
@@ -77,7 +78,7 @@ class Plan(ContractModel):
     def _one_quota_a_model(self) -> Self:
         models = [quota.gpu_model for quota in self.gpu_quotas]
         if len(models) != len(set(models)):
-            raise ValueError("gpu_quotas must name each gpu_model once")
+            raise FieldError("gpu_quotas", "gpu_quotas must name each gpu_model once")
         return self
 
 
