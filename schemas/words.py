@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from schemas import deployment as d
 from schemas import node as n
-from schemas import placement as p
+from schemas import placement_words
 from schemas import quota as q
 from schemas import rollout as r
 from schemas import tenant as t
 from schemas import usage as u
 from schemas.base import EventData
 from schemas.envelope import Event
-from schemas.resources import Allocation, Resources
-
-MAX_PLACES = 8
-"""Nodes that a sentence names before it counts the rest."""
+from schemas.phrases import because, count, demand, gpus, numbered, percents
 
 
 def in_words(event: Event[Any]) -> str:
@@ -34,40 +31,21 @@ def who(actor: str | None) -> str:
     return {"user": name, "key": f"API key {name}", "producer": f"Producer {name}"}.get(kind, "Somebody unknown")
 
 
-def gpus(milli: int) -> str:
-    """Thousandths of a GPU as `0.5 GPU`, `1 GPU`, `2 GPUs`."""
-    return f"{milli / 1000:g} GPU{'s' if milli > 1000 else ''}"
-
-
-def count(number: int, noun: str) -> str:
-    """`1 replica`, `3 replicas`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def demand(resources: Resources) -> str:
-    """What one replica needs: `0.5 GPU`, `2 GPUs of A100 or H100`, `CPU only`."""
-    if resources.gpu_count == 0:
-        return "CPU only"
-    models = f" of {' or '.join(resources.gpu_models)}" if resources.gpu_models else ""
-    return gpus(resources.total_gpu_milli) + models
-
-
-def because(reason: str) -> str:
-    """The reason as the end of a sentence."""
-    reason = reason.strip().rstrip(".")
-    return f": {reason}." if reason else "."
-
-
-def percents(weights: Iterable[int]) -> str:
-    """Stages as `10 → 25 → 100 %`."""
-    return " → ".join(str(weight) for weight in weights) + " %"
-
-
 def _spec(spec: d.DeploymentSpec) -> str:
     return (
         f"version {spec.version} of model {spec.model}, {count(spec.replicas, 'replica')} of {demand(spec.resources)}"
-        f" in pool {spec.pool}, priority {spec.priority}"
+        f" in pool {spec.pool}, {', '.join(_traits(spec))}"
     )
+
+
+def _traits(spec: d.DeploymentSpec) -> list[str]:
+    return [
+        *([f"up to {spec.max_replicas} while there is room"] if spec.max_replicas else []),
+        f"priority {spec.priority}",
+        *(["preemptible"] if spec.preemptible else []),
+        *([f"to start within {spec.start_within_seconds} s"] if spec.start_within_seconds else []),
+        *([f"expected to run {spec.expected_seconds} s"] if spec.expected_seconds else []),
+    ]
 
 
 def _deploy_model(data: d.DeployModel, actor: str) -> str:
@@ -90,62 +68,6 @@ def _rejected(data: d.DeploymentRejected, actor: str) -> str:
 
 def _cancelled(data: d.DeploymentCancelled, actor: str) -> str:
     return f"{actor} deleted the deployment{because(data.reason)}"
-
-
-def _reserve(data: p.ReserveCapacity, actor: str) -> str:
-    replicas = count(data.replicas, "replica")
-    return (
-        f"{actor} asked for capacity for stage {data.stage} of revision {data.revision}: {replicas} of"
-        f" {demand(data.resources)} in pool {data.pool}."
-    )
-
-
-def _release(data: p.ReleaseCapacity, actor: str) -> str:
-    return f"{actor} gave capacity back{because(data.reason)}"
-
-
-def _reserved(data: p.CapacityReserved, actor: str) -> str:
-    return (
-        f"{actor} reserved {gpus(data.gpu_milli)} for stage {data.stage} of revision {data.revision}: "
-        f"{places(data.allocations)}. {_decision(data.decision)}{because(data.explanation)}"
-    )
-
-
-def places(allocations: Iterable[Allocation]) -> str:
-    """Where replicas go: `2 replicas on node-1 (devices 0, 3), 1 replica on node-2`."""
-    by_node: dict[str, list[Allocation]] = {}
-    for allocation in allocations:
-        by_node.setdefault(allocation.node, []).append(allocation)
-    named = [_place(node, here) for node, here in list(by_node.items())[:MAX_PLACES]]
-    if len(by_node) > MAX_PLACES:
-        named.append(f"the rest on {count(len(by_node) - MAX_PLACES, 'more node')}")
-    return ", ".join(named) or "no node needed"
-
-
-def _place(node: str, here: list[Allocation]) -> str:
-    devices = sorted({device for allocation in here for device in allocation.devices})
-    numbers = ", ".join(map(str, devices))
-    suffix = f" (device{'s' if len(devices) > 1 else ''} {numbers})" if devices else ""
-    return f"{count(len(here), 'replica')} on {node}{suffix}"
-
-
-def _decision(decision: p.DecisionRecord) -> str:
-    return f"Decision {decision.number} of pool {decision.pool} by policy {decision.policy} {decision.policy_version}"
-
-
-def _queued(data: p.CapacityQueued, actor: str) -> str:
-    return (
-        f"{actor} put it in the queue at position {data.position} ({data.reason}){because(data.detail)}"
-        f" {_decision(data.decision)}."
-    )
-
-
-def _capacity_rejected(data: p.CapacityRejected, actor: str) -> str:
-    return f"{actor} refused capacity ({data.reason}){because(data.detail)} {_decision(data.decision)}."
-
-
-def _released(data: p.CapacityReleased, actor: str) -> str:
-    return f"{actor} took {gpus(data.gpu_milli)} back{because(data.reason)}"
 
 
 def _started(data: r.RolloutStarted, actor: str) -> str:
@@ -206,9 +128,11 @@ def _promote(data: r.PromoteRollout, actor: str) -> str:
 
 def _node_observed(data: n.NodeObserved, _: str) -> str:
     has = f"{count(data.gpu_count, 'GPU')} {data.gpu_model}".strip()
+    failed = f" Broken: {numbered(data.failed_devices, 'device')}." if data.failed_devices else ""
+    zone = f" in zone {data.zone}" if data.zone else ""
     return (
-        f"Node {data.node} of pool {data.pool} has {has}, {data.cpu_milli / 1000:g} CPU cores,"
-        f" {data.memory_mib} MiB of memory."
+        f"Node {data.node} of pool {data.pool}{zone} has {has}, {data.cpu_milli / 1000:g} CPU cores,"
+        f" {data.memory_mib} MiB of memory.{failed}{' It takes nothing new.' if data.is_cordoned else ''}"
     )
 
 
@@ -222,10 +146,20 @@ def _created(data: t.TenantCreated, actor: str) -> str:
 
 def _plan(plan: t.Plan) -> str:
     limits = ", ".join(f"{limit.amount:,} {limit.meter} a {limit.window}" for limit in plan.limits) or "no usage limit"
+    shares = [_share(quota) for quota in plan.gpu_quotas]
+    weight = [f"weight {plan.weight}"] if plan.weight != 1 else []
     return (
         f"Plan {plan.name}: up to {gpus(plan.max_concurrent_gpu_milli)} at a time,"
-        f" {count(plan.max_models, 'model')}, {limits}."
+        f" {', '.join([count(plan.max_models, 'model'), limits, *shares, *weight])}."
     )
+
+
+def _share(quota: t.GpuQuota) -> str:
+    """`4 GPUs of A100 guaranteed (may borrow 2 GPUs, lends 1 GPU)`."""
+    model = quota.gpu_model or "any model"
+    borrows = "without limit" if quota.borrowing_limit_milli is None else gpus(quota.borrowing_limit_milli)
+    lends = "all of it" if quota.lending_limit_milli is None else gpus(quota.lending_limit_milli)
+    return f"{gpus(quota.guaranteed_milli)} of {model} guaranteed (may borrow {borrows}, lends {lends})"
 
 
 def _plan_changed(data: t.PlanChanged, actor: str) -> str:
@@ -275,16 +209,11 @@ Sentence = Callable[[Any, str], str]
 """From the data and who acted."""
 
 SENTENCES: Mapping[type[EventData], Sentence] = {
+    **placement_words.SENTENCES,
     d.DeployModel: _deploy_model,
     d.DeploymentRequested: _requested,
     d.DeploymentRejected: _rejected,
     d.DeploymentCancelled: _cancelled,
-    p.ReserveCapacity: _reserve,
-    p.ReleaseCapacity: _release,
-    p.CapacityReserved: _reserved,
-    p.CapacityQueued: _queued,
-    p.CapacityRejected: _capacity_rejected,
-    p.CapacityReleased: _released,
     r.PauseRollout: _asks("pause"),
     r.ResumeRollout: _asks("resume"),
     r.PromoteRollout: _promote,

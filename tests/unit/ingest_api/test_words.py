@@ -14,7 +14,8 @@ from schemas.resources import Allocation, Resources
 from schemas.rollout import AnalysisCompleted, Measurement, PromoteRollout, RolloutStarted, StageEntered, Verdict
 from schemas.tenant import Meter, Window
 from schemas.usage import UsageReported, UsageSample
-from schemas.words import SENTENCES, demand, gpus, in_words, places, who
+from schemas.phrases import demand, gpus, places
+from schemas.words import SENTENCES, in_words, who
 from tests.fakes.ingest_api.builders import (
     DEPLOYMENT,
     NOW,
