@@ -37,6 +37,8 @@ from services.kit.settings import PlatformSettings
 
 REPLIES = Retention("reply", "created_at", days=7)
 """How long an Idempotency-Key is remembered."""
+QUESTIONS = Retention("capacity_question", "asked_at", days=7)
+"""How long an answer about capacity can be looked at; it is soon out of date."""
 
 
 async def run(
@@ -63,7 +65,7 @@ async def run(
     marks = RedisDuplicateMarks(redis_url, breaker=redis_breaker)
     try:
         components = _components(kit, settings, tenants, ledger, marks)
-        return await kit.run(*components, health_port=settings.health_port, retentions=[REPLIES]).run()
+        return await kit.run(*components, health_port=settings.health_port, retentions=[REPLIES, QUESTIONS]).run()
     finally:
         for part in (tenants, ledger, marks):
             await part.close()

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
+from schemas import capacity as c
 from schemas import deployment as d
 from schemas import node as n
 from schemas import placement as p
@@ -14,6 +15,7 @@ from schemas.envelope import Event
 from schemas.words import in_words
 from services.ingest_api.domain.admission import Refused, Verb
 from services.ingest_api.domain.fold import STEPS, fold
+from services.ingest_api.domain.reservation import fold_reservation
 from services.ingest_api.ports import Stores
 from services.ingest_api.usecases import deployments
 from services.kit.ids import IdFactory
@@ -25,7 +27,8 @@ from services.kit.persistence.unit_of_work import UnitOfWork
 StoresOf = Callable[[UnitOfWork], Stores]
 """The stores of the transaction that a message is handled in."""
 Notify = Callable[[UnitOfWork, UUID], Awaitable[None]]
-"""Tells those who wait for a change of a deployment, in any copy, once the transaction commits."""
+"""Tells those who wait for a change of a deployment, or for the answer to a question, in any copy, once the transaction
+commits."""
 
 
 def admission_table(stores_of: StoresOf, ids: IdFactory) -> HandlerTable:
@@ -76,19 +79,39 @@ def projection_table(stores_of: StoresOf, notify: Notify) -> HandlerTable:
         """The node is gone."""
         await stores_of(work).capacity.remove(event.data.node)
 
+    async def queue_reported(event: Event[c.QueueReported], work: UnitOfWork) -> None:
+        """Who waits in a pool now."""
+        await stores_of(work).queues.report(event.data)
+
+    async def answered(event: Event[c.WhatIfAnswered | c.DefragmentationPlanned], work: UnitOfWork) -> None:
+        """Whoever asked is told; that the question is forgotten by now is no error."""
+        if await stores_of(work).questions.answer(event.data, event.time):
+            await notify(work, event.data.question_id)
+
     return {
         **dict.fromkeys(STEPS, show),
         n.NodeObserved: node_observed,
         n.NodeRemoved: node_removed,
+        c.QueueReported: queue_reported,
+        c.WhatIfAnswered: answered,
+        c.DefragmentationPlanned: answered,
     }
 
 
 async def _note(stores: Stores, event: Event[Any]) -> None:
     """What an event changes beside its deployment's view."""
     data = event.data
-    if isinstance(data, p.CapacityReserved):
-        await stores.views.reserve(event)
-    elif isinstance(data, p.CapacityReleased):
-        await stores.views.release(data.reservation_id)
+    if isinstance(data, p.PlacementEvent):
+        await _note_placement(stores, event)
     elif isinstance(data, r.RolloutRemoved):
         await stores.deployments.removed(data.deployment_id, event.time)
+
+
+async def _note_placement(stores: Stores, event: Event[p.PlacementEvent]) -> None:
+    reservation_id = event.data.reservation_id
+    held = await stores.reservations.find(reservation_id)
+    folded = fold_reservation(held, event)
+    if folded is not None:
+        await stores.reservations.keep(event.data.deployment_id, folded)
+    elif held is not None:
+        await stores.reservations.release(reservation_id)

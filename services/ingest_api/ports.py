@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,17 +10,22 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from schemas.base import EventT
+from schemas.capacity import DefragmentationPlanned, QueueReported, WhatIfAnswered
 from schemas.deployment import DeploymentRequested, DeploymentSpec
 from schemas.envelope import Event
 from schemas.node import NodeObserved
-from schemas.placement import CapacityReserved
+from schemas.resources import Allocation
 from schemas.usage import UsageReported
 from services.ingest_api.domain.admission import Facts
 from services.ingest_api.domain.api_keys import ApiKey
+from services.ingest_api.domain.gpu_map import Holding
 from services.ingest_api.domain.identity import Principal
-from services.ingest_api.domain.read import Deployment, HistoryEntry, NodeCapacity, Reservation, Shown
+from services.ingest_api.domain.questions import Question
+from services.ingest_api.domain.read import Deployment, HistoryEntry, NodeCapacity, Shown
+from services.ingest_api.domain.reservation import Reservation
 from services.ingest_api.domain.resources import Model, ModelVersion, Producer, Tenant
 from services.ingest_api.domain.view import DeploymentView
+from services.ingest_api.domain.waiting_list import Report
 from services.kit.messaging.lag import Snapshot
 from services.kit.messaging.origin import Origin
 
@@ -156,9 +161,6 @@ class ViewStore(Protocol):
     async def news(self, deployment_id: UUID, after: int, limit: int) -> list[HistoryEntry]:
         """The next `limit` entries that came in after the one with that number; these in the order of the log."""
 
-    async def reservations(self, deployment_id: UUID) -> list[Reservation]:
-        """What it holds now, by stage."""
-
     async def load(self, deployment_id: UUID) -> DeploymentView:
         """The view to fold the next event into, held until the transaction ends; an empty one for a new id."""
 
@@ -168,15 +170,26 @@ class ViewStore(Protocol):
     async def add_history(self, deployment_id: UUID, event: Event[Any], words: str) -> None:
         """Remember that it happened; twice is once."""
 
-    async def reserve(self, event: Event[CapacityReserved]) -> None:
-        """The deployment holds this reservation."""
+
+class ReservationStore(Protocol):
+    """What deployments hold and wait for."""
+
+    async def of_deployment(self, deployment_id: UUID) -> list[Reservation]:
+        """Its reservations, by revision and stage; those of which nobody said so last."""
+
+    async def find(self, reservation_id: UUID) -> Reservation | None:
+        """One of the tenant's."""
+
+    async def keep(self, deployment_id: UUID, reservation: Reservation) -> None:
+        """The deployment has it, as it stands now."""
 
     async def release(self, reservation_id: UUID) -> None:
-        """It holds it no longer."""
+        """It has it no longer."""
 
 
 class CapacityStore(Protocol):
-    """Nodes, and what is reserved on them; of no tenant."""
+    """Nodes, and what is reserved on them. Amounts are everybody's; holders and names are the tenant's that the
+    transaction speaks for, and all of them when it speaks for none and is the worker's."""
 
     async def observe(self, data: NodeObserved, at: datetime) -> None:
         """The node is there."""
@@ -186,6 +199,45 @@ class CapacityStore(Protocol):
 
     async def nodes(self, pool: str | None) -> list[NodeCapacity]:
         """All nodes of a pool or of all, by name, with what all tenants have reserved on them."""
+
+    async def has_nodes(self, pool: str) -> bool:
+        """Whether a node of the pool is known."""
+
+    async def allocations(self) -> list[Allocation]:
+        """Everything that is reserved on GPUs, whoever has it. Needs the worker's role."""
+
+    async def holdings(self) -> list[Holding]:
+        """What is reserved on GPUs, and whose it is."""
+
+    async def deployment_names(self, ids: Collection[UUID]) -> dict[UUID, str]:
+        """Names of those deployments that are to be seen."""
+
+    async def tenant_names(self, ids: Collection[UUID]) -> dict[UUID, str]:
+        """Names of those tenants that are to be seen."""
+
+
+class QueueStore(Protocol):
+    """The newest report about each pool's queue. Writing needs the worker's role."""
+
+    async def report(self, data: QueueReported) -> None:
+        """Replace what is known of the pool's queue, unless that is newer."""
+
+    async def reports(self, pool: str | None) -> list[Report]:
+        """By pool; with the entries of the tenant that the transaction speaks for, of all when it speaks for none."""
+
+
+class QuestionStore(Protocol):
+    """Questions about capacity."""
+
+    async def ask(self, question: Question) -> None:
+        """Keep a question of the tenant that the transaction speaks for."""
+
+    async def answer(self, answer: WhatIfAnswered | DefragmentationPlanned, at: datetime) -> bool:
+        """Keep its answer, whosever it is; False when there is no such question, or it has one. Needs the worker's
+        role."""
+
+    async def find(self, question_id: UUID) -> Question | None:
+        """One of the tenant's that the transaction speaks for; of anybody's when it speaks for none."""
 
 
 class ReplyStore(Protocol):
@@ -218,7 +270,10 @@ class Stores:
     models: ModelStore
     deployments: DeploymentStore
     views: ViewStore
+    reservations: ReservationStore
     capacity: CapacityStore
+    queues: QueueStore
+    questions: QuestionStore
     replies: ReplyStore
     directory: Directory
     emit: Callable[[EventT, Origin], Event[EventT]]

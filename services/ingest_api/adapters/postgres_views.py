@@ -1,4 +1,4 @@
-"""The read model in Postgres: views, history, reservations."""
+"""The read model in Postgres: views and history."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, delete, func, select, tuple_
+from sqlalchemy import and_, case, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 
 from schemas.envelope import Event, Position
-from schemas.placement import CapacityReserved
-from services.ingest_api.adapters.tables import DeploymentRow, HistoryRow, ReservationRow, ViewRow
+from services.ingest_api.adapters.tables import DeploymentRow, HistoryRow, ViewRow
 from services.ingest_api.domain.problems import invalid
-from services.ingest_api.domain.read import AsOf, HistoryEntry, Reservation, Shown, shown
+from services.ingest_api.domain.read import AsOf, HistoryEntry, Shown, shown
 from services.ingest_api.domain.view import DeploymentView, State
 from services.ingest_api.ports import Page
 from services.kit.persistence.tenancy import TenantRepository
@@ -87,12 +86,6 @@ class PostgresViews:
         rows = (await self._session.scalars(statement.order_by(HistoryRow.number).limit(limit))).all()
         return [_entry(row) for row in sorted(rows, key=lambda row: (row.appended_at, row.time, row.topic, row.offset))]
 
-    async def reservations(self, deployment_id: UUID) -> list[Reservation]:
-        """See the port."""
-        statement = select(ReservationRow).where(ReservationRow.deployment_id == deployment_id)
-        rows = await self._session.scalars(statement.order_by(ReservationRow.revision, ReservationRow.stage))
-        return [Reservation.model_validate(row, from_attributes=True) for row in rows]
-
     async def load(self, deployment_id: UUID) -> DeploymentView:
         """See the port."""
         row = await self._views.find(lock=True, deployment_id=deployment_id)
@@ -129,26 +122,6 @@ class PostgresViews:
             "offset": position.offset,
         }
         await self._work.connection.execute(insert(HistoryRow.__table__).values(values).on_conflict_do_nothing())  # type: ignore[arg-type]
-
-    async def reserve(self, event: Event[CapacityReserved]) -> None:
-        """See the port."""
-        data = event.data
-        values = {
-            "tenant_id": self._work.tenant_id,
-            "reservation_id": data.reservation_id,
-            "deployment_id": data.deployment_id,
-            "revision": data.revision,
-            "stage": data.stage,
-            "gpu_milli": data.gpu_milli,
-            "allocations": [allocation.model_dump(mode="json") for allocation in data.allocations],
-            "explanation": data.explanation,
-            "reserved_at": event.time,
-        }
-        await self._work.connection.execute(insert(ReservationRow.__table__).values(values).on_conflict_do_nothing())  # type: ignore[arg-type]
-
-    async def release(self, reservation_id: UUID) -> None:
-        """See the port."""
-        await self._session.execute(delete(ReservationRow).where(ReservationRow.reservation_id == reservation_id))
 
 
 def view_row(view: DeploymentView) -> ViewRow:

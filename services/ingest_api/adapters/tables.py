@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import TIMESTAMP, BigInteger, Identity, LargeBinary, Text
+from sqlalchemy import TIMESTAMP, BigInteger, Identity, Integer, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -148,18 +148,21 @@ class HistoryRow(TenantMixin, Base):
 
 
 class ReservationRow(TenantMixin, Base):
-    """GPUs that a deployment holds."""
+    """GPUs that a deployment holds, or waits for."""
 
     __tablename__ = "reservation"
 
     reservation_id: Mapped[UUID] = mapped_column(primary_key=True)
     deployment_id: Mapped[UUID]
-    revision: Mapped[int]
-    stage: Mapped[int]
+    pool: Mapped[str]
+    revision: Mapped[int | None]
+    stage: Mapped[int | None]
     gpu_milli: Mapped[int] = mapped_column(BigInteger)
     allocations: Mapped[list[Json]] = mapped_column(JSONB)
     explanation: Mapped[str]
-    reserved_at: Mapped[datetime]
+    reserved_at: Mapped[datetime | None]
+    details: Mapped[Json]
+    """What no statement looks into."""
 
 
 class NodeRow(Base):
@@ -174,3 +177,6 @@ class NodeRow(Base):
     gpu_count: Mapped[int]
     gpu_model: Mapped[str]
     observed_at: Mapped[datetime]
+    failed_devices: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    is_cordoned: Mapped[bool]
+    zone: Mapped[str]

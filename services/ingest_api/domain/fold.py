@@ -9,6 +9,8 @@ from schemas import deployment as d
 from schemas import placement as p
 from schemas import rollout as r
 from schemas.base import EventData
+from services.ingest_api.domain.affected import joined, without
+from services.ingest_api.domain.reservation import affected
 from services.ingest_api.domain.view import Analysis, DeploymentView, Phase, Refusal, Rollout, Waiting
 
 
@@ -44,16 +46,44 @@ def _cancelled(view: DeploymentView, _: d.DeploymentCancelled) -> DeploymentView
 
 
 def _queued(view: DeploymentView, data: p.CapacityQueued) -> DeploymentView:
-    waiting = Waiting(
-        reservation_id=data.reservation_id, position=data.position, reason=data.reason, detail=data.detail
+    return view.model_copy(update={"waiting": Waiting.of(data)})
+
+
+def _reserved(view: DeploymentView, data: p.CapacityReserved) -> DeploymentView:
+    placed = {allocation.replica for allocation in data.allocations}
+    lost = without(view.lost, data.reservation_id, placed)
+    return view.model_copy(update={"waiting": _other_waiting(view, data), "lost": lost})
+
+
+def _released(view: DeploymentView, data: p.CapacityReleased) -> DeploymentView:
+    """Where single replicas were given back, what waits goes on waiting."""
+    gone = data.replicas or None
+    return view.model_copy(
+        update={
+            "waiting": view.waiting if gone else _other_waiting(view, data),
+            "lost": without(view.lost, data.reservation_id, gone),
+            "draining": without(view.draining, data.reservation_id, gone),
+        }
     )
-    return view.model_copy(update={"waiting": waiting})
 
 
-def _answered(view: DeploymentView, data: p.CapacityReserved | p.CapacityReleased) -> DeploymentView:
-    if view.waiting is None or view.waiting.reservation_id != data.reservation_id:
-        return view
-    return view.model_copy(update={"waiting": None})
+def _other_waiting(view: DeploymentView, data: p.PlacementEvent) -> Waiting | None:
+    """What waits, unless it is the reservation that was decided about."""
+    is_about_it = view.waiting is not None and view.waiting.reservation_id == data.reservation_id
+    return None if is_about_it else view.waiting
+
+
+def _lost(view: DeploymentView, data: p.CapacityLost) -> DeploymentView:
+    draining = without(view.draining, data.reservation_id, data.replicas)
+    return view.model_copy(update={"lost": joined(view.lost, affected(data)), "draining": draining})
+
+
+def _preempted(view: DeploymentView, data: p.PreemptionRequested) -> DeploymentView:
+    return view.model_copy(update={"draining": joined(view.draining, affected(data))})
+
+
+def _withdrawn(view: DeploymentView, data: p.PreemptionWithdrawn) -> DeploymentView:
+    return view.model_copy(update={"draining": without(view.draining, data.reservation_id, data.replicas)})
 
 
 def _capacity_rejected(view: DeploymentView, data: p.CapacityRejected) -> DeploymentView:
@@ -111,10 +141,13 @@ STEPS: Mapping[type[EventData], Callable[[DeploymentView, Any], DeploymentView]]
     d.DeploymentRequested: _requested,
     d.DeploymentRejected: _rejected,
     d.DeploymentCancelled: _cancelled,
-    p.CapacityReserved: _answered,
+    p.CapacityReserved: _reserved,
     p.CapacityQueued: _queued,
     p.CapacityRejected: _capacity_rejected,
-    p.CapacityReleased: _answered,
+    p.CapacityReleased: _released,
+    p.CapacityLost: _lost,
+    p.PreemptionRequested: _preempted,
+    p.PreemptionWithdrawn: _withdrawn,
     r.RolloutStarted: _started,
     r.StageEntered: _stage_entered,
     r.TrafficShifted: _shifted,

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from schemas.base import ContractModel
 from schemas.deployment import DeploymentSpec
-from schemas.resources import Allocation
+from services.ingest_api.domain.affected import Affected
 from services.ingest_api.domain.view import FAILED, DeploymentView, Refusal, Rollout, State, Waiting
 
 
@@ -50,6 +50,10 @@ class Shown(ContractModel):
     waiting: Waiting | None
     refusal: Refusal | None
     rollout: Rollout | None
+    lost: tuple[Affected, ...] = ()
+    """Replicas whose GPUs went away and that have no others yet."""
+    draining: tuple[Affected, ...] = ()
+    """Replicas that are asked to make room for others, and why."""
     as_of: AsOf
 
 
@@ -66,6 +70,8 @@ def shown(view: DeploymentView, state: State, revision: int, as_of: AsOf) -> Sho
         waiting=view.waiting,
         refusal=view.refusal if state in (*FAILED, State.ROLLING_BACK) else None,
         rollout=view.rollout,
+        lost=view.lost,
+        draining=view.draining,
         as_of=as_of,
     )
 
@@ -91,20 +97,6 @@ class HistoryEntry(ContractModel):
     """When the read model learned of it, among all entries of the deployment: later is higher."""
 
 
-class Reservation(ContractModel):
-    """GPUs that a deployment holds."""
-
-    reservation_id: UUID
-    revision: int
-    stage: int
-    gpu_milli: int
-    """Thousandths of a GPU over all replicas."""
-    allocations: tuple[Allocation, ...]
-    explanation: str
-    """Why there, in words."""
-    reserved_at: datetime
-
-
 class NodeCapacity(ContractModel):
     """A node and what is taken of it."""
 
@@ -118,3 +110,8 @@ class NodeCapacity(ContractModel):
     cpu_milli: int
     memory_mib: int
     observed_at: datetime
+    failed_devices: tuple[int, ...] = ()
+    """Indexes of broken devices."""
+    is_cordoned: bool = False
+    """Whether it takes nothing new."""
+    zone: str = ""

@@ -6,11 +6,14 @@ request that caused it. So each topic fills fields of its own, and the state is 
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from schemas.base import ContractModel
 from schemas.deployment import DeploymentSpec, Violation
+from schemas.placement import CapacityQueued
+from services.ingest_api.domain.affected import Affected
 
 
 class State(StrEnum):
@@ -63,6 +66,19 @@ class Waiting(ContractModel):
     """Place in the pool's queue when it was queued."""
     reason: str
     detail: str
+    estimated_start: datetime | None = None
+    """When it should start, as far as the ends of what runs are known."""
+
+    @classmethod
+    def of(cls, data: CapacityQueued) -> Waiting:
+        """As the scheduler says."""
+        return cls(
+            reservation_id=data.reservation_id,
+            position=data.position,
+            reason=data.reason,
+            detail=data.detail,
+            estimated_start=data.estimated_start,
+        )
 
 
 class Refusal(ContractModel):
@@ -121,6 +137,10 @@ class DeploymentView(ContractModel):
     """The reservation that was queued last and has no answer yet, of whichever stage."""
     refusal: Refusal | None = None
     """The refusal that came last, perhaps of an older revision."""
+    lost: tuple[Affected, ...] = ()
+    """Replicas whose GPUs went away and that have no others yet."""
+    draining: tuple[Affected, ...] = ()
+    """Replicas that are asked to make room for others."""
     is_cancelled: bool = False
     rollout: Rollout | None = None
 

@@ -1,4 +1,5 @@
-"""Wakes requests that wait for a change of a deployment's read model, whichever copy made it."""
+"""Wakes requests that wait for a change of a deployment's read model or for the answer to a question, whichever copy
+learned of it. Either is known by its id."""
 
 from __future__ import annotations
 
@@ -9,17 +10,17 @@ from weakref import WeakValueDictionary
 from services.kit.waiting import wait
 
 CHANNEL = "ingest_views"
-"""NOTIFY channel that the projection rings; the payload is the deployment's id."""
+"""NOTIFY channel that the projection rings; the payload is the id of the deployment or the question."""
 
 
 class Bell:
-    """A component: when a deployment's read model has changed, everybody who waits for that looks again."""
+    """A component: when something has changed, everybody who waits for that looks again."""
 
     name = "bell"
 
     def __init__(self) -> None:
         self._next: WeakValueDictionary[UUID, asyncio.Event] = WeakValueDictionary()
-        """The next ring of each deployment that somebody waits for."""
+        """The next ring of each id that somebody waits for."""
         self.is_closed = False
         """Whether nobody should wait any more: the process is leaving."""
 
@@ -29,15 +30,15 @@ class Bell:
         self.close()
 
     def hear(self, payload: str) -> None:
-        """A notification. One without a deployment means that some may have been missed: everybody looks again."""
+        """A notification. One without an id means that some may have been missed: everybody looks again."""
         if payload:
             self.ring(UUID(payload))
         else:
             self._ring_all()
 
-    def ring(self, deployment_id: UUID) -> None:
-        """Let those look again who wait for this deployment."""
-        ring = self._next.pop(deployment_id, None)
+    def ring(self, about: UUID) -> None:
+        """Let those look again who wait for this."""
+        ring = self._next.pop(about, None)
         if ring is not None:
             ring.set()
 
@@ -47,14 +48,14 @@ class Bell:
         self._ring_all()
 
     def _ring_all(self) -> None:
-        for deployment_id in list(self._next):
-            self.ring(deployment_id)
+        for about in list(self._next):
+            self.ring(about)
 
-    def listen(self, deployment_id: UUID) -> asyncio.Event:
-        """Set at the deployment's next ring. Take it before looking, so that a ring in between is not missed."""
-        ring = self._next.get(deployment_id)
+    def listen(self, about: UUID) -> asyncio.Event:
+        """Set at its next ring. Take it before looking, so that a ring in between is not missed."""
+        ring = self._next.get(about)
         if ring is None:
-            ring = self._next[deployment_id] = asyncio.Event()
+            ring = self._next[about] = asyncio.Event()
         return ring
 
     async def wait(self, ring: asyncio.Event, seconds: float) -> None:

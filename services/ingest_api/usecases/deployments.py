@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from loguru import logger
+from pydantic import ValidationError
 
-from schemas.deployment import Canary, DeploymentCancelled, DeploymentSpec, Gates
+from schemas.deployment import DeploymentCancelled, DeploymentSpec
+from schemas.errors import place_of
 from schemas.rollout import RolloutCommand
 from services.ingest_api.domain.admission import Admitted, Refused, Request, Verb, admit
-from services.ingest_api.domain.problems import Problem, not_found
+from services.ingest_api.domain.problems import Problem, not_found, violation
 from services.ingest_api.domain.read import Deployment
 from services.ingest_api.domain.view import WITHOUT_ROLLOUT
 from services.ingest_api.ports import Stores
@@ -55,18 +59,26 @@ async def change(
     caller: Caller,
     deployment_id: UUID,
     ids: IdFactory,
-    *,
-    version: str | None,
-    replicas: int | None,
-    canary: Canary | None,
-    gates: Gates | None,
+    changes: Mapping[str, Any],
 ) -> Admitted:
-    """A new revision with these fields changed, on top of what the deployment runs or heads for."""
+    """A new revision with these fields changed, on top of what the deployment runs or heads for.
+
+    Raises `Problem` when they do not fit to the others.
+    """
     deployment = await find(stores, deployment_id)
-    changes = {"version": version, "replicas": replicas, "canary": canary, "gates": gates}
     base = deployment.heading_to or deployment.spec
-    spec = base.model_copy(update={name: value for name, value in changes.items() if value is not None})
+    try:
+        spec = DeploymentSpec.model_validate({**dict(base), **changes})
+    except ValidationError as error:
+        raise misfit(error) from None
     return await request_or_raise(stores, caller, Verb.CHANGE, spec, ids)
+
+
+def misfit(error: ValidationError) -> Problem:
+    """The problem of a change that does not fit to what stays."""
+    found = error.errors(include_url=False)
+    errors = [violation("".join(f"/{part}" for part in place_of(each)), each["msg"]) for each in found]
+    return Problem("invalid-request", "The change does not fit to what stays as it is.", errors=errors)
 
 
 async def find(stores: Stores, deployment_id: UUID) -> Deployment:

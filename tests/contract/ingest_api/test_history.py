@@ -12,7 +12,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from infra.local.stack import Addresses
 from schemas.base import EventData
 from schemas.envelope import Event
 from schemas.rollout import PauseRollout, RolloutPaused
@@ -25,13 +24,7 @@ from services.kit.persistence.database import Database
 from services.kit.persistence.unit_of_work import UnitOfWork
 from tests.fakes.ingest_api.builders import NOW, TENANT, event
 from tests.fakes.ingest_api.history import InMemoryHistory, open_history
-from tests.fakes.ingest_api.postgres import IngestDatabase, make_database
-
-
-@pytest.fixture(scope="module")
-def ingest_database(addresses: Addresses) -> IngestDatabase:
-    """A migrated database."""
-    return make_database(addresses.postgres_dsn)
+from tests.fakes.ingest_api.postgres import IngestDatabase
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,14 +9,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from infra.local.stack import Addresses
 from schemas.base import EventData
 from schemas.deployment import DeploymentRequested
-from schemas.node import NodeObserved
-from schemas.placement import CapacityReserved
 from schemas.rollout import RolloutPromoted, RolloutRemoved, RolloutRolledBack, RolloutStarted
 from schemas.tenant import Plan, ProducerScope
-from services.ingest_api.adapters.postgres_platform import opener
 from services.ingest_api.domain.api_keys import ApiKey
 from services.ingest_api.domain.fold import fold
 from services.ingest_api.domain.identity import Scope
@@ -27,61 +22,11 @@ from services.ingest_api.domain.resources import Producer
 from services.ingest_api.domain.view import State
 from services.ingest_api.ports import Page, StoredReply, Stores, Transactions
 from services.kit.messaging.origin import Origin
-from services.kit.persistence.database import Database
 from services.kit.persistence.tenancy import MissingTenantError
-from tests.fakes.ingest_api.builders import NOW, event, model, requested, reserved, spec, tenant, version
-from tests.fakes.ingest_api.postgres import IngestDatabase, make_database
-from tests.fakes.ingest_api.stores import InMemoryDoor
+from tests.fakes.ingest_api.builders import NOW, event, model, requested, spec, version
 
 LATER = NOW + timedelta(hours=1)
 ALL = Page(500)
-
-
-@pytest.fixture(scope="module")
-def ingest_database(addresses: Addresses) -> IngestDatabase:
-    """A migrated database."""
-    return make_database(addresses.postgres_dsn)
-
-
-@pytest.fixture
-async def postgres(ingest_database: IngestDatabase) -> AsyncIterator[Transactions]:
-    """As the app role, and as the worker role."""
-    dsns = ingest_database.app_dsn, ingest_database.worker_dsn
-    app, worker = (Database(dsn, "/taxiway/ingest_api", pool_size=2) for dsn in dsns)
-    yield Transactions(tenant=opener(app), platform=opener(worker))
-    await app.close()
-    await worker.close()
-
-
-@pytest.fixture(params=["in memory", "postgres"])
-def door(request: pytest.FixtureRequest) -> Transactions:
-    """Each implementation in turn."""
-    if request.param == "in memory":
-        return InMemoryDoor().transactions
-    transactions: Transactions = request.getfixturevalue("postgres")
-    return transactions
-
-
-@pytest.fixture
-async def ours(door: Transactions) -> UUID:
-    """A tenant with model `llama` in version 1.0."""
-    return await make_tenant(door)
-
-
-@pytest.fixture
-async def theirs(door: Transactions) -> UUID:
-    """Another one with the same."""
-    return await make_tenant(door)
-
-
-async def make_tenant(door: Transactions) -> UUID:
-    """A tenant with model `llama` in version 1.0."""
-    tenant_id = uuid4()
-    async with door.platform(tenant_id) as stores:
-        assert await stores.tenants.add(tenant(tenant_id=tenant_id, name=f"t-{tenant_id.hex[:12]}"))
-        assert await stores.models.add(model())
-        assert await stores.models.add_version(version())
-    return tenant_id
 
 
 def api_key(owner: UUID, key_id: str) -> ApiKey:
@@ -374,63 +319,3 @@ async def test_deployments_are_listed_newest_first_by_state_and_model(door: Tran
         assert await listed(state="requested", of="llama") == [ids[0]]
         with pytest.raises(Problem, match="another list"):
             await listed(Page(5, "no-uuid"))
-
-
-def observed(name: str, pool: str, **changes: Any) -> NodeObserved:
-    """A node with two GPUs."""
-    fields: dict[str, Any] = {
-        "node": name,
-        "pool": pool,
-        "gpu_model": "A100",
-        "gpu_count": 2,
-        "cpu_milli": 1000,
-        "memory_mib": 1000,
-    }
-    return NodeObserved(**fields | changes)
-
-
-async def test_what_is_reserved_is_shown_and_counted_on_its_nodes_until_it_is_released(
-    door: Transactions, ours: UUID, theirs: UUID
-) -> None:
-    node, other, pool = (f"{letter}-{uuid4().hex[:8]}" for letter in "nnp")
-    about, held = uuid4(), uuid4()
-    data = reserved(held, deployment_id=about)
-    names = {"node-1": node, "node-2": other}
-    places = tuple(place.model_copy(update={"node": names[place.node]}) for place in data.allocations)
-    happened = event(data.model_copy(update={"allocations": places}))
-    async with door.platform(ours) as stores:
-        for name in (node, other):
-            await stores.capacity.observe(observed(name, pool), NOW)
-        await stores.capacity.observe(observed(node, pool, gpu_count=4), LATER)
-        for _ in range(2):
-            await stores.views.reserve(happened)
-    async with door.tenant(ours) as stores:
-        (item,) = await stores.views.reservations(about)
-        assert (item.reservation_id, item.allocations, item.gpu_milli) == (held, places, 1500)
-    async with door.tenant(theirs) as stores:
-        assert await stores.views.reservations(about) == []
-    async with door.platform(None) as stores:
-        nodes = {each.node: each for each in await stores.capacity.nodes(pool)}
-        assert list(nodes) == sorted((node, other))
-        assert (nodes[node].gpu_total_milli, nodes[node].gpu_used_milli) == (4000, 1000)
-        assert (nodes[node].observed_at, nodes[other].gpu_used_milli) == (LATER, 500)
-        assert {node, other} <= {each.node for each in await stores.capacity.nodes(None)}
-    async with door.platform(ours) as stores:
-        await stores.views.release(held)
-        await stores.capacity.remove(other)
-        await stores.capacity.remove("nobodys")
-        assert await stores.views.reservations(about) == []
-        assert [(each.node, each.gpu_used_milli) for each in await stores.capacity.nodes(pool)] == [(node, 0)]
-
-
-async def test_reservations_stand_by_revision_and_stage(door: Transactions, ours: UUID) -> None:
-    about = uuid4()
-
-    def held(revision: int, stage: int) -> CapacityReserved:
-        return reserved(uuid4(), deployment_id=about, revision=revision, stage=stage)
-
-    async with door.platform(ours) as stores:
-        for data in (held(2, 0), held(1, 1), held(1, 0)):
-            await stores.views.reserve(event(data))
-        listed = await stores.views.reservations(about)
-    assert [(each.revision, each.stage) for each in listed] == [(1, 0), (1, 1), (2, 0)]

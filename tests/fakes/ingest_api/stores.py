@@ -7,78 +7,35 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from schemas.deployment import DeploymentRequested, DeploymentSpec
 from schemas.envelope import Event
-from schemas.node import NodeObserved
-from schemas.placement import CapacityReserved
 from services.ingest_api.domain.admission import Existing, Facts
 from services.ingest_api.domain.api_keys import ApiKey
 from services.ingest_api.domain.fold import fold
 from services.ingest_api.domain.problems import invalid
-from services.ingest_api.domain.read import AsOf, Deployment, HistoryEntry, NodeCapacity, Reservation, Shown, shown
+from services.ingest_api.domain.read import AsOf, Deployment, HistoryEntry, Shown, shown
 from services.ingest_api.domain.resources import Model, ModelVersion, Producer, Tenant
 from services.ingest_api.domain.view import FAILED, DeploymentView, State
 from services.ingest_api.ports import Page, StoredReply, Stores, Transactions
 from services.kit.clock import Clock, HeldClock
-from services.kit.persistence.tenancy import MissingTenantError
 from services.kit.persistence.unit_of_work import UnitOfWork
 from tests.fakes.ingest_api.builders import NOW
+from tests.fakes.ingest_api.capacity import (
+    InMemoryCapacity,
+    InMemoryQuestions,
+    InMemoryQueues,
+    InMemoryReservations,
+)
 from tests.fakes.ingest_api.history import InMemoryHistory
-from tests.fakes.kit.unit_of_work import InMemoryUnitOfWork, transaction
+from tests.fakes.ingest_api.tables import Row, Store, Tables, TenantUnitOfWork
+from tests.fakes.kit.unit_of_work import transaction
 
 ItemT = TypeVar("ItemT")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A deployment as it was admitted."""
-
-    tenant_id: UUID
-    name: str
-    revision: int
-    cancelled_at: datetime | None = None
-    removed_at: datetime | None = None
-
-
-@dataclass
-class Tables:
-    """Everything that is stored."""
-
-    tenants: dict[UUID, Tenant] = field(default_factory=dict)
-    keys: dict[str, ApiKey] = field(default_factory=dict)
-    producers: dict[str, Producer] = field(default_factory=dict)
-    models: dict[tuple[UUID, str], Model] = field(default_factory=dict)
-    versions: dict[tuple[UUID, str, str], ModelVersion] = field(default_factory=dict)
-    deployments: dict[UUID, Row] = field(default_factory=dict)
-    revisions: dict[tuple[UUID, int], DeploymentSpec] = field(default_factory=dict)
-    views: dict[UUID, tuple[UUID, DeploymentView, AsOf]] = field(default_factory=dict)
-    histories: dict[UUID, InMemoryHistory] = field(default_factory=dict)
-    reservations: dict[UUID, tuple[UUID, UUID, Reservation]] = field(default_factory=dict)
-    """With tenant and deployment."""
-    nodes: dict[str, tuple[NodeObserved, datetime]] = field(default_factory=dict)
-    replies: dict[tuple[UUID, str], StoredReply | None] = field(default_factory=dict)
-    events: list[Event[Any]] = field(default_factory=list)
-    """What was said, as the relay would send it."""
-
-
-class TenantUnitOfWork(InMemoryUnitOfWork[Tables]):
-    """A transaction on `Tables` that speaks for one tenant at a time."""
-
-    @property
-    def tenant(self) -> UUID:
-        """Whom the transaction speaks for; raises as the ORM does."""
-        if self.tenant_id is None:
-            raise MissingTenantError("this unit of work speaks for no tenant: call act_for first")
-        return self.tenant_id
-
-    async def act_for(self, tenant_id: UUID) -> None:
-        """From here on it speaks for that tenant."""
-        self.tenant_id = tenant_id
 
 
 class InMemoryDoor:
@@ -118,7 +75,10 @@ def stores_of(work: UnitOfWork) -> Stores:
         models=InMemoryModels(own),
         deployments=InMemoryDeployments(own, views),
         views=views,
+        reservations=InMemoryReservations(own),
         capacity=InMemoryCapacity(own),
+        queues=InMemoryQueues(own),
+        questions=InMemoryQuestions(own),
         replies=InMemoryReplies(own),
         directory=InMemoryDirectory(own),
         emit=own.emit,
@@ -134,17 +94,7 @@ def _page(items: Iterable[tuple[str, ItemT]], page: Page) -> list[ItemT]:
     return [item for _, item in behind][: page.limit]
 
 
-@dataclass
-class _Store:
-    work: TenantUnitOfWork
-
-    @property
-    def tables(self) -> Tables:
-        """Looked up anew: a rollback replaces what they hold."""
-        return self.work.tables
-
-
-class InMemoryTenants(_Store):
+class InMemoryTenants(Store):
     """See `ports.TenantStore`."""
 
     async def add(self, tenant: Tenant) -> bool:
@@ -166,7 +116,7 @@ class InMemoryTenants(_Store):
         return _page(((tenant.name, tenant) for tenant in self.tables.tenants.values()), page)
 
 
-class InMemoryKeys(_Store):
+class InMemoryKeys(Store):
     """See `ports.KeyStore`."""
 
     async def add(self, key: ApiKey) -> None:
@@ -185,7 +135,7 @@ class InMemoryKeys(_Store):
         return True
 
 
-class InMemoryProducers(_Store):
+class InMemoryProducers(Store):
     """See `ports.ProducerStore`."""
 
     async def add(self, producer: Producer) -> bool:
@@ -208,7 +158,7 @@ class InMemoryProducers(_Store):
         return True
 
 
-class InMemoryModels(_Store):
+class InMemoryModels(Store):
     """See `ports.ModelStore`."""
 
     async def add(self, model: Model) -> bool:
@@ -245,7 +195,7 @@ class InMemoryModels(_Store):
         return [model for (owner, _), model in self.tables.models.items() if owner == tenant]
 
 
-class InMemoryViews(_Store):
+class InMemoryViews(Store):
     """See `ports.ViewStore`."""
 
     async def show(self, deployment_id: UUID) -> Shown | None:
@@ -275,27 +225,6 @@ class InMemoryViews(_Store):
         assert event.position is not None
         as_of = AsOf(position=str(event.position), time=event.position.appended_at)
         self.tables.views[view.deployment_id] = self.work.tenant, view, as_of
-
-    async def reservations(self, deployment_id: UUID) -> list[Reservation]:
-        key = self.work.tenant, deployment_id
-        own = [held for owner, of, held in self.tables.reservations.values() if (owner, of) == key]
-        return sorted(own, key=lambda held: (held.revision, held.stage))
-
-    async def reserve(self, event: Event[CapacityReserved]) -> None:
-        data = event.data
-        held = Reservation(
-            reservation_id=data.reservation_id,
-            revision=data.revision,
-            stage=data.stage,
-            gpu_milli=data.gpu_milli,
-            allocations=data.allocations,
-            explanation=data.explanation,
-            reserved_at=event.time,
-        )
-        self.tables.reservations.setdefault(data.reservation_id, (self.work.tenant, data.deployment_id, held))
-
-    async def release(self, reservation_id: UUID) -> None:
-        self.tables.reservations.pop(reservation_id, None)
 
     async def add_history(self, deployment_id: UUID, event: Event[Any], words: str) -> None:
         await self._history.add_history(deployment_id, event, words)
@@ -333,7 +262,7 @@ def _uuid(key: str) -> UUID:
         raise invalid("", "cursor: it is of another list; use the `next` link of this one") from None
 
 
-class InMemoryDeployments(_Store):
+class InMemoryDeployments(Store):
     """See `ports.DeploymentStore`."""
 
     def __init__(self, work: TenantUnitOfWork, views: InMemoryViews) -> None:
@@ -400,38 +329,7 @@ class InMemoryDeployments(_Store):
         return row if row is not None and row.tenant_id == self.work.tenant else None
 
 
-class InMemoryCapacity(_Store):
-    """See `ports.CapacityStore`."""
-
-    async def observe(self, data: NodeObserved, at: datetime) -> None:
-        self.tables.nodes[data.node] = data, at
-
-    async def remove(self, node: str) -> None:
-        self.tables.nodes.pop(node, None)
-
-    async def nodes(self, pool: str | None) -> list[NodeCapacity]:
-        used: dict[str, int] = {}
-        for _, _, held in self.tables.reservations.values():
-            for place in held.allocations:
-                used[place.node] = used.get(place.node, 0) + place.gpu_milli * len(place.devices)
-        return [
-            NodeCapacity(
-                node=name,
-                pool=data.pool,
-                gpu_model=data.gpu_model,
-                gpu_count=data.gpu_count,
-                gpu_total_milli=data.gpu_count * 1000,
-                gpu_used_milli=used.get(name, 0),
-                cpu_milli=data.cpu_milli,
-                memory_mib=data.memory_mib,
-                observed_at=at,
-            )
-            for name, (data, at) in sorted(self.tables.nodes.items())
-            if pool in (None, data.pool)
-        ]
-
-
-class InMemoryReplies(_Store):
+class InMemoryReplies(Store):
     """See `ports.ReplyStore`."""
 
     async def claim(self, account: UUID, key: str, fingerprint: bytes) -> StoredReply | None:
@@ -444,7 +342,7 @@ class InMemoryReplies(_Store):
         self.tables.replies[account, key] = reply
 
 
-class InMemoryDirectory(_Store):
+class InMemoryDirectory(Store):
     """See `ports.Directory`."""
 
     async def api_key(self, key_id: str) -> ApiKey | None:

@@ -8,7 +8,8 @@ from uuid import UUID
 from schemas.resources import Allocation
 from schemas.tenant import Limit, Meter, Plan, ProducerScope, Window
 from services.ingest_api.domain.identity import Scope
-from services.ingest_api.domain.read import AsOf, HistoryEntry, NodeCapacity, Reservation, Shown
+from services.ingest_api.domain.read import AsOf, HistoryEntry, NodeCapacity, Shown
+from services.ingest_api.domain.reservation import Reservation
 from services.ingest_api.domain.resources import KeyView, Model, ModelVersion, Producer, Tenant
 from services.ingest_api.domain.view import Analysis, Rollout, State, Waiting
 from tests.unit.cli.events import DEPLOYMENT, NOON, REQUESTED, RESERVATION

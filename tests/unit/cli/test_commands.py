@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from services.cli.deployment_text import why_text
+from services.ingest_api.domain.reservation import words_of
 from services.ingest_api.domain.view import Refusal, State
-from services.ingest_api.entrypoints.http.routers.deployment_views import Placement
+from services.ingest_api.entrypoints.http.routers.capacity import Capacity
+from services.ingest_api.entrypoints.http.routers.deployment_views import Explained, Placement
 from services.ingest_api.entrypoints.http.routers.keys import CreatedKey
-from services.ingest_api.entrypoints.http.routers.platform import Capacity, GroupLag, Lag
+from services.ingest_api.entrypoints.http.routers.platform import GroupLag, Lag
 from services.ingest_api.entrypoints.http.routers.quota import QuotaState
 from services.ingest_api.entrypoints.http.routers.rollouts import RolloutView
 from services.ingest_api.usecases.quota import LimitState
@@ -63,6 +65,12 @@ LAG = Lag(
     dead_letters={"t.dlq.g": 4, "t.dlq.quick": 0},
 )
 CAPACITY = Capacity(gpu_total_milli=8000, gpu_used_milli=1500, nodes=(NODE,))
+PLACEMENT = Placement(
+    words=words_of(RESERVED),
+    reservations=(Explained(**dict(RESERVED), words=words_of(RESERVED)),),
+    refusal=None,
+    as_of=AS_OF,
+)
 D, T = f"/deployments/{DEPLOYMENT}", f"/tenants/{TENANT_ID}"
 
 READS: list[tuple[str, dict[str, Answer], list[str]]] = [
@@ -85,7 +93,7 @@ READS: list[tuple[str, dict[str, Answer], list[str]]] = [
     ),
     (
         f"placement {DEPLOYMENT}",
-        {f"GET {D}/placement": Placement(reservations=(RESERVED,), as_of=AS_OF)},
+        {f"GET {D}/placement": PLACEMENT},
         ["1.5", "node-1[0,3]", "the tightest devices that fit"],
     ),
     (

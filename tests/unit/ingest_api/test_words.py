@@ -9,12 +9,12 @@ import pytest
 from schemas.base import EventData
 from schemas.catalogue import event_types
 from schemas.deployment import DeploymentCancelled, DeploymentRejected, Violation
+from schemas.phrases import demand, gpus, places
 from schemas.quota import QuotaExceeded
 from schemas.resources import Allocation, Resources
 from schemas.rollout import AnalysisCompleted, Measurement, PromoteRollout, RolloutStarted, StageEntered, Verdict
 from schemas.tenant import Meter, Window
 from schemas.usage import UsageReported, UsageSample
-from schemas.phrases import demand, gpus, places
 from schemas.words import SENTENCES, in_words, who
 from tests.fakes.ingest_api.builders import (
     DEPLOYMENT,

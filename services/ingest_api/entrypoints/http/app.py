@@ -12,12 +12,14 @@ from services.ingest_api.entrypoints.http.desk import Desk
 from services.ingest_api.entrypoints.http.guard import TextGuard
 from services.ingest_api.entrypoints.http.observation import BodyBound, Observation
 from services.ingest_api.entrypoints.http.routers import (
+    capacity,
     deployment_views,
     deployments,
     keys,
     models,
     platform,
     producers,
+    questions,
     quota,
     rollouts,
     tenants,
@@ -25,7 +27,20 @@ from services.ingest_api.entrypoints.http.routers import (
 )
 
 BASE = "/api/v1"
-ROUTERS = (tenants, keys, models, deployment_views, deployments, rollouts, usage, quota, producers, platform)
+ROUTERS = (
+    tenants,
+    keys,
+    models,
+    deployment_views,
+    deployments,
+    rollouts,
+    capacity,
+    questions,
+    usage,
+    quota,
+    producers,
+    platform,
+)
 
 ABOUT = """Deploy models onto shared GPUs, follow their rollouts, report and limit usage.
 

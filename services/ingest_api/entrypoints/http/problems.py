@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from schemas.deployment import Violation
+from schemas.errors import place_of
 from services.ingest_api.domain.problems import CATALOGUE, Problem, violation
 from services.kit.errors import TooLargeError, TransientError
 
@@ -94,7 +95,7 @@ def of_validation(error: RequestValidationError) -> Problem:
 
 def _violation(item: dict[str, Any]) -> Violation:
     """The pointer is into the body; what is not in the body is named in the message."""
-    place, *path = [str(part) for part in item["loc"]] or ["body"]
+    place, *path = [str(part) for part in place_of(item)] or ["body"]
     if place == "body":
         return violation("".join(f"/{_escape(part)}" for part in path), item["msg"])
     return violation("", f"{place} parameter {'.'.join(path)}: {item['msg']}")

@@ -9,10 +9,12 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from schemas.base import ContractModel
+from schemas.phrases import because
 from services.ingest_api.domain.durations import seconds_of
 from services.ingest_api.domain.problems import not_found
-from services.ingest_api.domain.read import AsOf, HistoryEntry, Reservation, Shown
-from services.ingest_api.domain.view import State
+from services.ingest_api.domain.read import AsOf, HistoryEntry, Shown
+from services.ingest_api.domain.reservation import Reservation, words_of
+from services.ingest_api.domain.view import Refusal, State
 from services.ingest_api.entrypoints.http.callers import Reader
 from services.ingest_api.entrypoints.http.desk import Desk, desk_of
 from services.ingest_api.entrypoints.http.following import follow
@@ -24,10 +26,20 @@ router = APIRouter(prefix="/deployments", tags=["deployments"])
 MAX_WAIT_SECONDS = 60.0
 
 
-class Placement(ContractModel):
-    """The GPUs that a deployment holds."""
+class Explained(Reservation):
+    """A reservation, and all of it in words."""
 
-    reservations: tuple[Reservation, ...]
+    words: str
+
+
+class Placement(ContractModel):
+    """The GPUs that a deployment holds or waits for, and why."""
+
+    words: str
+    """All of it, as sentences."""
+    reservations: tuple[Explained, ...]
+    refusal: Refusal | None
+    """Why GPUs were refused to the newest revision."""
     as_of: AsOf
 
 
@@ -85,12 +97,22 @@ async def show(
 
 @router.get("/{deployment_id}/placement", summary="Show its GPUs")
 async def placement(request: Request, deployment_id: UUID, caller: Reader) -> Placement:
-    """Which devices of which nodes, and why there."""
+    """Which devices of which nodes, why there and not elsewhere, by which decision; or what it waits for, and what it
+    lost or is asked to give back."""
     desk = desk_of(request)
     item = await look(desk, caller, deployment_id)
     async with desk.transactions.tenant(caller.tenant_id) as stores:
-        reservations = await stores.views.reservations(deployment_id)
-    return Placement(reservations=tuple(reservations), as_of=item.as_of)
+        found = await stores.reservations.of_deployment(deployment_id)
+    reservations = tuple(Explained(**dict(each), words=words_of(each)) for each in found)
+    return Placement(
+        words=_in_words(item, reservations), reservations=reservations, refusal=item.refusal, as_of=item.as_of
+    )
+
+
+def _in_words(item: Shown, reservations: tuple[Explained, ...]) -> str:
+    refused = f"GPUs were refused ({item.refusal.code}){because(item.refusal.detail)}" if item.refusal else ""
+    said = [each.words for each in reservations] + [refused] * bool(refused)
+    return " ".join(said) or f"{item.name} is {item.state}: it holds no GPUs and waits for none."
 
 
 @router.get("/{deployment_id}/history", summary="Everything that happened to it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -10,10 +10,11 @@ from fastapi.responses import Response
 from pydantic import Field, model_validator
 
 from schemas.base import ContractModel, Name, Reason
-from schemas.deployment import MAX_REPLICAS, Canary, DeploymentSpec, Gates
+from schemas.deployment import MAX_REPLICAS, Canary, Gates
 from services.ingest_api.domain.admission import Admitted, Verb
 from services.ingest_api.domain.problems import not_found
 from services.ingest_api.domain.read import Shown
+from services.ingest_api.entrypoints.http.asked import AskedDeployment
 from services.ingest_api.entrypoints.http.callers import Deployer
 from services.ingest_api.entrypoints.http.writes import Once, Reply
 from services.ingest_api.ports import Stores
@@ -29,6 +30,8 @@ class Change(ContractModel):
     """Another registered version of the model."""
     replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] | None = None
     """Replicas at full strength."""
+    max_replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] | None = None
+    """Most replicas it may grow to while there is room; null = it does not grow beyond `replicas`."""
     canary: Canary | None = None
     """How traffic moves."""
     gates: Gates | None = None
@@ -37,8 +40,13 @@ class Change(ContractModel):
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
         if not self.model_fields_set:
-            raise ValueError("name at least one of version, replicas, canary, gates")
+            raise ValueError("name at least one of version, replicas, max_replicas, canary, gates")
         return self
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that change, and what to. Only `max_replicas` can be taken away."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return {name: value for name, value in given.items() if value is not None or name == "max_replicas"}
 
 
 async def accepted(stores: Stores, deployment_id: UUID) -> Reply:
@@ -54,11 +62,11 @@ async def _admitted(stores: Stores, admitted: Admitted) -> Reply:
 
 
 @router.post("", status_code=202, response_model=Shown, summary="Deploy a model")
-async def create(spec: DeploymentSpec, caller: Deployer, once: Once) -> Response:
+async def create(asked: AskedDeployment, caller: Deployer, once: Once) -> Response:
     """A new deployment: its first revision takes all traffic once its GPUs are reserved and its pods are ready."""
 
     async def act(stores: Stores) -> Reply:
-        admitted = await deployments.request_or_raise(stores, caller, Verb.CREATE, spec, once.desk.ids)
+        admitted = await deployments.request_or_raise(stores, caller, Verb.CREATE, asked.spec, once.desk.ids)
         return await _admitted(stores, admitted)
 
     return await once.for_tenant(caller, act)
@@ -69,16 +77,7 @@ async def change(deployment_id: UUID, body: Change, caller: Deployer, once: Once
     """A new revision, rolled out stage by stage."""
 
     async def act(stores: Stores) -> Reply:
-        admitted = await deployments.change(
-            stores,
-            caller,
-            deployment_id,
-            once.desk.ids,
-            version=body.version,
-            replicas=body.replicas,
-            canary=body.canary,
-            gates=body.gates,
-        )
+        admitted = await deployments.change(stores, caller, deployment_id, once.desk.ids, body.changes())
         return await _admitted(stores, admitted)
 
     return await once.for_tenant(caller, act)

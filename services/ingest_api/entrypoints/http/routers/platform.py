@@ -1,28 +1,16 @@
-"""What operators look at: capacity and lag."""
+"""What operators look at beside capacity: lag."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import AwareDatetime
 
 from schemas.base import ContractModel
-from services.ingest_api.domain.read import NodeCapacity
 from services.ingest_api.entrypoints.http.callers import Operator
 from services.ingest_api.entrypoints.http.desk import desk_of
 from services.kit.errors import TransientError
 
 router = APIRouter(tags=["platform"])
-
-
-class Capacity(ContractModel):
-    """The GPUs of the platform."""
-
-    gpu_total_milli: int
-    gpu_used_milli: int
-    """Reserved by all tenants together."""
-    nodes: tuple[NodeCapacity, ...]
 
 
 class GroupLag(ContractModel):
@@ -49,20 +37,6 @@ class Lag(ContractModel):
     lags: tuple[GroupLag, ...]
     dead_letters: dict[str, int]
     """Records in each dead-letter topic that were not sent back."""
-
-
-@router.get("/capacity", summary="GPUs, total and used")
-async def capacity(
-    request: Request, _: Operator, pool: Annotated[str | None, Query(description="Only this pool.")] = None
-) -> Capacity:
-    """As the scheduler's and the nodes' events say."""
-    async with desk_of(request).transactions.platform(None) as stores:
-        nodes = await stores.capacity.nodes(pool)
-    return Capacity(
-        gpu_total_milli=sum(node.gpu_total_milli for node in nodes),
-        gpu_used_milli=sum(node.gpu_used_milli for node in nodes),
-        nodes=tuple(nodes),
-    )
 
 
 @router.get("/lag", summary="How far consumers are behind")
