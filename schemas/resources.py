@@ -64,10 +64,14 @@ class Resources(ContractModel):
     @model_validator(mode="before")
     @classmethod
     def _slice_counts_as_its_share(cls, data: Any) -> Any:
-        """Fill in what a MIG slice counts as, where it was left out."""
+        """Fill in what a MIG slice counts as, where it was left out. An unknown profile is told before anything that
+        is missing because of it."""
         profile = data.get("mig_profile") if isinstance(data, dict) else None
-        if not isinstance(profile, str) or profile not in mig.NAMES:
+        if not isinstance(profile, str) or not profile:
             return data
+        if profile not in mig.NAMES:
+            known = ", ".join(mig.NAMES)
+            raise FieldError("mig_profile", f"{profile[:32]!r} is not one of NVIDIA's profiles; use one of {known}")
         return {"gpu_count": 1, "gpu_milli": mig.gpu_milli_of(profile), **data}
 
     @model_validator(mode="after")
@@ -84,10 +88,6 @@ class Resources(ContractModel):
         return self
 
     def _check_slice(self) -> None:
-        if self.mig_profile not in mig.NAMES:
-            known = ", ".join(mig.NAMES)
-            message = f"mig_profile {self.mig_profile!r} is not one of NVIDIA's; use one of {known}"
-            raise FieldError("mig_profile", message)
         counts_as = mig.gpu_milli_of(self.mig_profile)
         if self.gpu_count != 1 or self.gpu_milli != counts_as:
             raise FieldError(
