@@ -78,7 +78,7 @@ def _preemption(data: p.PreemptionRequested, actor: str) -> str:
 
 
 def _withdrawn(data: p.PreemptionWithdrawn, actor: str) -> str:
-    return f"{actor} does not need the room any more: {numbered(data.replicas)} may stay{because(data.reason)}"
+    return f"{actor} lets {numbered(data.replicas)} stay after all{because(data.reason)}"
 
 
 def asked(demanded: c.CapacityDemand) -> str:
@@ -124,9 +124,8 @@ def _as_of(decision: int, pool: str) -> str:
 
 
 def _inputs(data: c.InputsApplied, _: str) -> str:
-    numbers = [applied.number for applied in data.inputs]
-    which = f", numbers {min(numbers)} to {max(numbers)}" if numbers else ""
-    return f"Pool {data.pool} applied {count(len(numbers), 'input')}{which}, by policy {data.policy}."
+    first = f", from number {data.inputs[0].number} on" if data.inputs else ""
+    return f"Pool {data.pool} applied {count(len(data.inputs), 'input')}{first}, by policy {data.policy}."
 
 
 def _time(data: c.TimePassed, _: str) -> str:
