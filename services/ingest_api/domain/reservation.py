@@ -63,7 +63,7 @@ def _sentences(held: Reservation) -> list[str]:
         said.append(f"Next best was {best.node} (score {best.score}){because(best.why)}")
     if held.waiting is not None:
         said.append(waiting_words(held.waiting))
-    said += [f"The GPUs of {_told(each)}" for each in held.lost]
+    said += [f"The GPUs of {_told(each, ' went away')}" for each in held.lost]
     said += [f"Asked to drain: {_told(each)}" for each in held.draining]
     if held.decision is not None:
         made = held.decision
@@ -80,8 +80,8 @@ def waiting_words(waiting: Waiting) -> str:
     return f"It waits at position {waiting.position} ({waiting.reason}){because(waiting.detail)}{start}"
 
 
-def _told(each: Affected) -> str:
-    return f"{numbered(each.replicas)} ({each.reason}){because(each.detail)}"
+def _told(each: Affected, verb: str = "") -> str:
+    return f"{numbered(each.replicas)}{verb} ({each.reason}){because(each.detail)}"
 
 
 def fold_reservation(held: Reservation | None, event: Event[Any]) -> Reservation | None:

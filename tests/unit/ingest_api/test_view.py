@@ -34,9 +34,13 @@ from tests.fakes.ingest_api.builders import (
     FIRST,
     SECOND,
     capacity_rejected,
+    lost,
+    preempted,
     queued,
+    released,
     requested,
     reserved,
+    withdrawn,
 )
 
 SEEN = Measurement(requests=100, errors=20, latency_p99_ms=80)
@@ -86,6 +90,10 @@ STORIES: list[tuple[State, Sequence[EventData]]] = [
     (State.REMOVED, [*SERVED, CANCELLED, RolloutRemoved(**about(), reason="old")]),
     (State.REJECTED, [*SERVED, requested(2, SECOND), capacity_rejected(SECOND)]),
     (State.REQUESTED, [requested(), capacity_rejected(), requested(2, SECOND)]),
+    (State.SERVING, [*SERVED, lost((0, 1)), queued()]),
+    (State.SERVING, [*SERVED, lost((0, 1)), queued(), reserved(), preempted((2,)), withdrawn((2,))]),
+    (State.SERVING, [*SERVED, preempted((2,)), released(replicas=(2,))]),
+    (State.QUEUED, [requested(), reserved(), lost((0,)), queued()]),
 ]
 
 
@@ -128,6 +136,37 @@ def test_a_release_ends_the_wait_of_its_own_reservation_only() -> None:
     released = {"deployment_id": DEPLOYMENT, "decision": DECISION, "gpu_milli": 0, "reason": "gone"}
     assert fold(view, CapacityReleased(reservation_id=SECOND, **released)).waiting is not None
     assert fold(view, CapacityReleased(reservation_id=FIRST, **released)).waiting is None
+
+
+def test_what_is_lost_is_shown_until_it_has_a_place_again() -> None:
+    view = view_after(*SERVED, lost((0, 1)), lost((7,), SECOND))
+    assert [(each.reservation_id, each.replicas) for each in view.lost] == [(FIRST, (0, 1)), (SECOND, (7,))]
+    assert (view.lost[0].reason, view.lost[0].detail) == ("NodeRemoved", "node-1 is gone")
+    waiting = fold(view, queued())
+    assert waiting.waiting is not None
+    again = fold(waiting, reserved())
+    assert (again.waiting, [each.reservation_id for each in again.lost]) == (None, [SECOND])
+    assert [each.replicas for each in fold(view, released(replicas=(0,))).lost] == [(1,), (7,)]
+    assert [each.reservation_id for each in fold(view, released()).lost] == [SECOND]
+
+
+def test_what_drains_is_shown_until_it_is_gone_or_may_stay() -> None:
+    view = view_after(*SERVED, preempted((0, 1)), preempted((0,), SECOND))
+    assert [(each.reservation_id, each.replicas) for each in view.draining] == [(FIRST, (0, 1)), (SECOND, (0,))]
+    assert (view.draining[0].reason, view.draining[0].detail) == ("Priority", "8 GPUs are needed at priority 500")
+    for data, left in (
+        (withdrawn((1,)), [(0,), (0,)]),
+        (released(replicas=(0,)), [(1,), (0,)]),
+        (lost((0, 1)), [(0,)]),
+    ):
+        assert [each.replicas for each in fold(view, data).draining] == left, type(data)
+    assert [each.reservation_id for each in fold(view, released()).draining] == [SECOND]
+
+
+def test_what_waits_goes_on_waiting_when_some_replicas_are_given_back() -> None:
+    view = view_after(*SERVED, lost((0,)), queued())
+    assert fold(view, released(replicas=(1,))).waiting is not None
+    assert fold(view, released()).waiting is None
 
 
 def test_a_refusal_is_all_there_is_to_show_of_what_never_was() -> None:
