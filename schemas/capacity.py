@@ -18,7 +18,7 @@ from schemas.placement import QueueReason, RejectedPlace
 from schemas.resources import Allocation, Resources
 from schemas.text import Text
 
-MOST_ENTRIES = 1000
+MOST_ENTRIES = 500
 """Entries of a queue that a report lists."""
 
 
@@ -249,7 +249,7 @@ class InputsApplied(CapacityEvent):
     type: ClassVar[str] = "taxiway.placement.inputs-applied.v1"
     topic: ClassVar[str] = "taxiway.placement.log.v1"
 
-    inputs: Annotated[tuple[AppliedInput, ...], Field(max_length=5000)]
+    inputs: Annotated[tuple[AppliedInput, ...], Field(max_length=1000)]
     """In order."""
     policy: Word
     """Policy that decided."""

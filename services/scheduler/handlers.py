@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from schemas.base import EventData
+from schemas.capacity import AskDefragmentation, AskWhatIf, CapacityQuestion
 from schemas.deployment import DeploymentRequested
 from schemas.envelope import Event
 from schemas.node import NodeEvent, NodeObserved, NodeRemoved
@@ -67,6 +68,13 @@ async def change_tenant(event: Event[TenantEvent], work: UnitOfWork, intake: Int
     await intake.record(intake.pools, event, event.data.tenant_id, work)
 
 
+async def ask_about_capacity(event: Event[CapacityQuestion], work: UnitOfWork, intake: Intake) -> None:
+    """Somebody asks what would be. An operator asks for no tenant."""
+    pool = event.data.pool if event.data.pool in intake.pools else intake.pools[0]
+    tenant_id = tenant_of(event) if event.tenantid else PLATFORM_TENANT
+    await intake.record([pool], event, tenant_id, work)
+
+
 async def _ask(event: Event[Any], pool: str, work: UnitOfWork, intake: Intake) -> None:
     owner = pool if pool in intake.pools else intake.pools[0]
     await intake.record([owner], event, tenant_of(event), work)
@@ -92,5 +100,7 @@ def handler_table(intake: Intake) -> HandlerTable:
         PlanChanged: change_tenant,
         TenantSuspended: change_tenant,
         TenantResumed: change_tenant,
+        AskWhatIf: ask_about_capacity,
+        AskDefragmentation: ask_about_capacity,
     }
     return {kind: partial(handler, intake=intake) for kind, handler in handlers.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -11,8 +12,9 @@ from schemas.base import EventData
 from schemas.errors import ContractError
 from schemas.placement import DecisionRecord
 from services.kit.persistence.unit_of_work import UnitOfWork
-from services.scheduler.domain.decision import NodeChanged, Numbered, TenantChanged
+from services.scheduler.domain.decision import Change, Numbered
 from services.scheduler.domain.model import Cause, Input
+from services.scheduler.domain.policies import Policy
 from services.scheduler.domain.snapshot import Snapshot
 
 
@@ -53,13 +55,15 @@ class Recorded:
 class Applied:
     """An input that was applied, and all that followed from it."""
 
-    id: int
-    """The `Pending.id`."""
+    id: int | None
+    """The `Pending.id`; None of the passing of time, which nobody recorded."""
     tenant_id: UUID
     """Tenant that the input is about."""
     number: int
     """Number among the inputs that the pool applied, gap-free from 1: the order in which a replay applies them."""
-    changes: tuple[NodeChanged | TenantChanged, ...]
+    at: datetime
+    """The time that it was applied at, UTC."""
+    changes: tuple[Change, ...]
     recorded: tuple[Recorded, ...]
 
 
@@ -76,8 +80,8 @@ class InputLog(Protocol):
 class PoolStore(Protocol):
     """The state of pools. Only the owner of a pool uses it, in a transaction that it fenced."""
 
-    async def load(self, work: UnitOfWork, pool: str) -> Snapshot:
-        """All that the pool's owner must know, from the store alone."""
+    async def load(self, work: UnitOfWork, pool: str, policy: Policy) -> Snapshot:
+        """All that the pool's owner must know, from the store alone, with the policy as it was left."""
 
     async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending | SetAside]:
         """The oldest inputs that were neither applied nor set aside, in order; with a reason what cannot be read."""
@@ -86,7 +90,8 @@ class PoolStore(Protocol):
         """Those reservations of the inputs that were released or refused before, or that belong to another pool."""
 
     async def save(self, work: UnitOfWork, snapshot: Snapshot, applied: Sequence[Applied]) -> None:
-        """Store what followed from a batch of inputs, and how far the pool has come."""
+        """Store what followed from a batch of inputs: what the snapshot says of all it has touched, the decisions, and
+        how far the pool has come. The caller lets the snapshot forget what it touched once that is committed."""
 
     async def set_aside(self, work: UnitOfWork, inputs: Sequence[SetAside]) -> None:
         """Store that these are not to be applied, and why."""

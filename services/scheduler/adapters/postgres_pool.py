@@ -11,34 +11,37 @@ from sqlalchemy import TextClause
 from schemas.envelope import parse_data
 from schemas.errors import ContractError
 from services.kit.persistence.unit_of_work import UnitOfWork
-from services.scheduler.adapters import rows, statements
-from services.scheduler.domain.decision import Decided, NodeChanged, Placed, Released, TenantChanged
-from services.scheduler.domain.model import Cause, Input, Reservation
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.adapters import requests, rows, statements
+from services.scheduler.domain.decision import Change, NodeChanged, TenantChanged
+from services.scheduler.domain.model import Cause, Input
+from services.scheduler.domain.policies import Policy
+from services.scheduler.domain.snapshot import LONG_AGO, Snapshot
 from services.scheduler.ports import Applied, Pending, SetAside, reservation_of, unreadable
 
 
 class PostgresPoolStore:
-    """Tables `pools`, `nodes`, `tenants`, `reservations`, `allocations`, `decisions`; see `ports.PoolStore`."""
+    """Tables `pools`, `nodes`, `tenants`, `reservations`, `claims`, `decisions`; see `ports.PoolStore`."""
 
-    async def load(self, work: UnitOfWork, pool: str) -> Snapshot:
+    async def load(self, work: UnitOfWork, pool: str, policy: Policy) -> Snapshot:
         """The snapshot as the last committed batch left it."""
-        reached = await _fetch(work, statements.POOL, pool=pool)
-        places = rows.allocations_by_reservation(await _fetch(work, statements.ALLOCATIONS, pool=pool))
+        found = await _fetch(work, statements.POOL, pool=pool)
+        reached = found[0] if found else None
         open_rows = await _fetch(work, statements.OPEN, pool=pool)
-        requests = [(row.state, rows.request_from(row)) for row in open_rows]
+        recent = await _fetch(work, statements.RECENT, pool=pool, memory_at=reached.memory_at if reached else 0)
         return Snapshot(
             pool,
+            policy,
             nodes=[rows.node_of(row) for row in await _fetch(work, statements.NODES, pool=pool)],
             tenants=[rows.tenant_from(row) for row in await _fetch(work, statements.TENANTS, pool=pool)],
-            reservations=[
-                Reservation(request, places[request.reservation_id])
-                for state, request in requests
-                if state == "reserved"
-            ],
-            waiting=[request for state, request in requests if state == "waiting"],
-            applied=reached[0].applied if reached else 0,
-            decided=reached[0].decided if reached else 0,
+            reservations=[requests.reservation_from(row) for row in open_rows if row.state == "reserved"],
+            waiting=[requests.waiting_from(row) for row in open_rows if row.waiting],
+            claims=[requests.claim_from(row) for row in await _fetch(work, statements.CLAIMS, pool=pool)],
+            memory=reached.memory if reached else "",
+            memory_at=reached.memory_at if reached else 0,
+            recent=[requests.pods_from(row) for row in recent],
+            now=reached.now if reached else LONG_AGO,
+            applied=reached.applied if reached else 0,
+            decided=reached.decided if reached else 0,
         )
 
     async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending | SetAside]:
@@ -62,33 +65,46 @@ class PostgresPoolStore:
         return {row.reservation_id for row in found}
 
     async def save(self, work: UnitOfWork, snapshot: Snapshot, applied: Sequence[Applied]) -> None:
-        """In an order that stays right within the batch: a reservation may be decided, placed and released in it."""
+        """Absolute states of what was touched, so that it does not matter what happened in between."""
         pool = snapshot.pool
         await self._save_changes(work, pool, [change for item in applied for change in item.changes])
-        outcomes = [recorded.outcome for item in applied for recorded in item.recorded]
-        await self._save_decided(work, pool, [one for one in outcomes if isinstance(one, Decided)])
-        await self._save_released(work, pool, [one for one in outcomes if isinstance(one, Released)])
+        touched = [rows.reservation_row(snapshot, reservation_id) for reservation_id in snapshot.touched]
+        await _each(work, statements.SAVE_RESERVATION, touched)
+        await self._save_claims(work, snapshot)
         decisions = [rows.decision_row(recorded, item.number) for item in applied for recorded in item.recorded]
         await _each(work, statements.SAVE_DECISION, decisions)
-        marks = [{"tenant_id": item.tenant_id, "id": item.id, "number": item.number} for item in applied]
+        marks = [
+            {"tenant_id": item.tenant_id, "id": item.id, "number": item.number, "at": item.at}
+            for item in applied
+            if item.id is not None
+        ]
         await _each(work, statements.MARK_APPLIED, marks)
-        reached = {"pool": pool, "applied": snapshot.applied, "decided": snapshot.decided}
+        reached = {
+            "pool": pool,
+            "applied": snapshot.applied,
+            "decided": snapshot.decided,
+            "now": snapshot.now,
+            "memory": snapshot.chooser.memory,
+            "memory_at": snapshot.memory_at,
+        }
         await _each(work, statements.SAVE_POOL, [reached])
 
-    async def _save_changes(self, work: UnitOfWork, pool: str, changes: Sequence[NodeChanged | TenantChanged]) -> None:
+    async def _save_changes(self, work: UnitOfWork, pool: str, changes: Sequence[Change]) -> None:
         nodes = [rows.node_row(pool, one.node, one.rank) for one in changes if isinstance(one, NodeChanged)]
         await _each(work, statements.SAVE_NODE, nodes)
         tenants = [rows.tenant_row(pool, one.tenant) for one in changes if isinstance(one, TenantChanged)]
         await _each(work, statements.SAVE_TENANT, tenants)
 
-    async def _save_decided(self, work: UnitOfWork, pool: str, decided: Sequence[Decided]) -> None:
-        await _each(work, statements.SAVE_RESERVATION, [rows.reservation_row(pool, one) for one in decided])
-        placed = [(one.request, one.decision) for one in decided if isinstance(one.decision, Placed)]
-        await _each(work, statements.SAVE_ALLOCATION, [row for pair in placed for row in rows.allocation_rows(*pair)])
-
-    async def _save_released(self, work: UnitOfWork, pool: str, released: Sequence[Released]) -> None:
-        await _each(work, statements.END_RESERVATION, [rows.released_row(pool, one) for one in released])
-        await _each(work, statements.DROP_ALLOCATIONS, [rows.released_row(pool, one) for one in released])
+    async def _save_claims(self, work: UnitOfWork, snapshot: Snapshot) -> None:
+        kept, dropped = [], []
+        for claimant in sorted(snapshot.claims_touched):
+            claim, request = snapshot.claims.get(claimant), snapshot.request(claimant)
+            if claim is None or request is None:
+                dropped.append({"pool": snapshot.pool, "reservation_id": claimant})
+            else:
+                kept.append(rows.claim_row(snapshot.pool, request.tenant_id, claim))
+        await _each(work, statements.DROP_CLAIM, dropped)
+        await _each(work, statements.SAVE_CLAIM, kept)
 
 
 def _pending(row: Any) -> Pending | SetAside:

@@ -3,82 +3,75 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import singledispatch
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Row as SqlRow
 
-from schemas.resources import Allocation, Resources
-from services.scheduler.domain.decision import Decided, Numbered, Placed, Queued, Rejected, Released
-from services.scheduler.domain.model import Cause, Node, Request, Tenant
+from schemas.tenant import GpuQuota
+from services.scheduler.adapters.requests import allocations_json, claim_json, request_json
+from services.scheduler.domain.decision import Decided, Drain, DrainWithdrawn, Lost, Numbered, Placed, Queued, Released
+from services.scheduler.domain.model import Claim, Node, Tenant
+from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.ports import Recorded
 
 Row = dict[str, Any]
 
-STATES = {Placed: "reserved", Queued: "waiting", Rejected: "rejected"}
-"""State of a reservation after each decision about it."""
-
 
 def node_row(pool: str, node: Node, rank: int) -> Row:
     """For table `nodes`."""
-    return {"pool": pool, "rank": rank, **asdict(node)}
+    return {"pool": pool, "rank": rank, **asdict(node), "failed_devices": list(node.failed_devices)}
 
 
 def tenant_row(pool: str, tenant: Tenant) -> Row:
     """For table `tenants`."""
-    return {"pool": pool, **asdict(tenant)}
-
-
-def reservation_row(pool: str, decided: Decided) -> Row:
-    """For table `reservations`: the request and what became of it."""
-    request = decided.request
     return {
-        "tenant_id": request.tenant_id,
-        "reservation_id": request.reservation_id,
         "pool": pool,
-        "deployment_id": request.deployment_id,
-        "state": STATES[type(decided.decision)],
-        "revision": request.revision,
-        "stage": request.stage,
-        "replicas": request.replicas,
-        "resources": request.resources.model_dump_json(),
-        "priority": request.priority,
-        "arrival": request.arrival,
-        **asdict(request.cause),
+        "tenant_id": tenant.tenant_id,
+        "max_gpu_milli": tenant.max_gpu_milli,
+        "is_suspended": tenant.is_suspended,
+        "weight": tenant.weight,
+        "quotas": json.dumps([quota.model_dump() for quota in tenant.quotas]),
     }
 
 
-def released_row(pool: str, released: Released) -> Row:
-    """For table `reservations`: that it ended."""
+def reservation_row(snapshot: Snapshot, reservation_id: UUID) -> Row:
+    """For table `reservations`: all that the snapshot says of it now; of what ended, that it did."""
+    tenant_id, deployment_id, request = snapshot.touched[reservation_id]
+    held, waiting = snapshot.reservations.get(reservation_id), snapshot.queue.find(reservation_id)
     return {
-        "tenant_id": released.tenant_id,
-        "reservation_id": released.reservation_id,
-        "pool": pool,
-        "deployment_id": released.deployment_id,
+        "tenant_id": tenant_id,
+        "reservation_id": reservation_id,
+        "pool": snapshot.pool,
+        "deployment_id": deployment_id,
+        "state": "reserved" if held else "waiting" if waiting else "ended",
+        "arrival": request.arrival if request else None,
+        "request": request_json(request) if request else None,
+        "allocations": allocations_json(held.allocations) if held else "[]",
+        "waiting": list(waiting.replicas) if waiting else [],
+        "is_lost": waiting is not None and waiting.is_lost,
+        "since": held.since if held else None,
     }
 
 
-def allocation_rows(request: Request, placed: Placed) -> list[Row]:
-    """For table `allocations`."""
-    return [
-        {
-            "tenant_id": request.tenant_id,
-            "reservation_id": request.reservation_id,
-            "replica": allocation.replica,
-            "node": allocation.node,
-            "devices": list(allocation.devices),
-            "gpu_milli": allocation.gpu_milli,
-        }
-        for allocation in placed.allocations
-    ]
+def claim_row(pool: str, tenant_id: UUID, claim: Claim) -> Row:
+    """For table `claims`."""
+    return {
+        "pool": pool,
+        "tenant_id": tenant_id,
+        "reservation_id": claim.reservation_id,
+        "claim": claim_json(claim),
+    }
 
 
 def decision_row(recorded: Recorded, applied: int) -> Row:
     """For table `decisions`: what was decided, by which input, and what else was possible."""
     outcome, record = recorded.outcome, recorded.record
     subject = outcome if isinstance(outcome, Released) else outcome.request
-    return {
+    row: Row = {"reason": "", "gpu_milli": 0, "score": None, "allocations": "[]", "alternatives": "[]"}
+    return row | {
         "tenant_id": subject.tenant_id,
         "pool": record.pool,
         "number": record.number,
@@ -94,56 +87,74 @@ def decision_row(recorded: Recorded, applied: int) -> Row:
     }
 
 
+@singledispatch
 def _words(outcome: Numbered) -> Row:
     """The columns that depend on the kind of outcome."""
-    row: Row = {"reason": "", "gpu_milli": 0, "score": None, "allocations": "[]", "alternatives": "[]"}
-    if isinstance(outcome, Released):
-        return row | {"outcome": "released", "explanation": outcome.reason, "gpu_milli": outcome.gpu_milli}
+    raise TypeError(f"{type(outcome).__name__} is no outcome with a number")
+
+
+@_words.register
+def _(outcome: Released) -> Row:
+    return {"outcome": "released", "explanation": outcome.reason, "gpu_milli": outcome.gpu_milli}
+
+
+@_words.register
+def _(outcome: Lost) -> Row:
+    return {
+        "outcome": "lost",
+        "reason": outcome.reason.value,
+        "explanation": outcome.detail,
+        "gpu_milli": outcome.gpu_milli,
+    }
+
+
+@_words.register
+def _(outcome: Drain) -> Row:
+    return {
+        "outcome": "drain",
+        "reason": outcome.reason.value,
+        "explanation": outcome.detail,
+        "gpu_milli": outcome.gpu_milli,
+    }
+
+
+@_words.register
+def _(outcome: DrainWithdrawn) -> Row:
+    return {"outcome": "drain_withdrawn", "explanation": outcome.reason}
+
+
+@_words.register
+def _(outcome: Decided) -> Row:
     decision = outcome.decision
     if isinstance(decision, Placed):
-        return row | {
+        return {
             "outcome": "placed",
             "explanation": decision.explanation,
             "gpu_milli": outcome.request.gpu_milli,
             "score": decision.score,
-            "allocations": json.dumps([allocation.model_dump() for allocation in decision.allocations]),
+            "allocations": allocations_json(decision.all_allocations),
             "alternatives": json.dumps([asdict(other) for other in decision.alternatives]),
         }
     name = "queued" if isinstance(decision, Queued) else "rejected"
-    return row | {"outcome": name, "reason": decision.reason.value, "explanation": decision.detail}
+    return {"outcome": name, "reason": decision.reason.value, "explanation": decision.detail}
 
 
 def node_of(row: SqlRow[Any]) -> Node:
     """A row of table `nodes`."""
-    return Node(row.name, row.cpu_milli, row.memory_mib, row.gpu_count, row.gpu_model, row.is_present)
+    return Node(
+        row.name,
+        row.cpu_milli,
+        row.memory_mib,
+        row.gpu_count,
+        row.gpu_model,
+        row.is_present,
+        row.is_cordoned,
+        tuple(row.failed_devices),
+        row.zone,
+    )
 
 
 def tenant_from(row: SqlRow[Any]) -> Tenant:
     """A row of table `tenants`."""
-    return Tenant(row.tenant_id, row.max_gpu_milli, row.is_suspended)
-
-
-def request_from(row: SqlRow[Any]) -> Request:
-    """A row of table `reservations` that is waiting or reserved."""
-    return Request(
-        reservation_id=row.reservation_id,
-        deployment_id=row.deployment_id,
-        tenant_id=row.tenant_id,
-        revision=row.revision,
-        stage=row.stage,
-        replicas=row.replicas,
-        resources=Resources.model_validate_json(row.resources, extra="ignore"),
-        pool=row.pool,
-        priority=row.priority,
-        arrival=row.arrival,
-        cause=Cause(row.input_id, row.input_position, row.origin),
-    )
-
-
-def allocations_by_reservation(rows: Iterable[SqlRow[Any]]) -> Mapping[Any, tuple[Allocation, ...]]:
-    """Rows of table `allocations`, in the replicas' order, by reservation id."""
-    found: dict[Any, list[Allocation]] = {}
-    for row in rows:
-        allocation = Allocation(replica=row.replica, node=row.node, devices=tuple(row.devices), gpu_milli=row.gpu_milli)
-        found.setdefault(row.reservation_id, []).append(allocation)
-    return {key: tuple(value) for key, value in found.items()}
+    quotas = tuple(GpuQuota.model_validate(each, extra="ignore") for each in json.loads(row.quotas))
+    return Tenant(row.tenant_id, row.max_gpu_milli, row.is_suspended, row.weight, quotas)

@@ -1,181 +1,217 @@
 """Applies one input to a snapshot: the only place where a pool's state changes.
 
-What it returns is all that is stored and said. The batch that an input came in plays no part, so that the same log
-gives the same decisions however it was cut.
+What it returns is all that is said, and what it touched all that is stored. The batch that an input came in plays no
+part, so that the same log gives the same decisions however it was cut.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from functools import singledispatch
 
 from schemas.base import EventData
+from schemas.capacity import AskDefragmentation, AskWhatIf, TimePassed
 from schemas.deployment import DeploymentRequested
 from schemas.node import NodeObserved, NodeRemoved
-from schemas.placement import ReleaseCapacity, ReserveCapacity
+from schemas.placement import QueueReason, ReleaseCapacity, ReserveCapacity
 from schemas.tenant import PlanChanged, TenantCreated, TenantResumed, TenantSuspended
-from services.scheduler.domain.decide import decide, may_hold, try_to_place
+from services.scheduler.domain.asking import request_of
+from services.scheduler.domain.claims import drop_broken, gone, withdraw
+from services.scheduler.domain.decide import decide
 from services.scheduler.domain.decision import (
+    Answered,
     Decided,
     NodeChanged,
     Outcome,
     Placed,
     Queued,
+    Rejected,
     Released,
     TenantChanged,
 )
+from services.scheduler.domain.defragment import plan_moves
 from services.scheduler.domain.errors import UnexpectedInputError
-from services.scheduler.domain.model import Input, Node, Request, Reservation, Tenant
-from services.scheduler.domain.policies.interface import Policy
+from services.scheduler.domain.losses import losses
+from services.scheduler.domain.model import Input, Node, Tenant, Waiting
+from services.scheduler.domain.promise import renew_promise
+from services.scheduler.domain.settle import drain_for, settle, start
 from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.whatif import what_if
 
 
-def apply(snapshot: Snapshot, entry: Input, policy: Policy) -> list[Outcome]:
-    """Change the snapshot as the input says; returns what happened, in order. Raises `UnexpectedInputError`."""
+def apply(snapshot: Snapshot, entry: Input, at: datetime) -> list[Outcome]:
+    """Change the snapshot as the input says; returns what happened, in order. `at` is the time, UTC; one before the
+    input before it is taken for the time of that one. Raises `UnexpectedInputError`."""
     snapshot.applied += 1
-    return _apply(entry.data, snapshot, entry, policy)
-
-
-def retry(snapshot: Snapshot, policy: Policy) -> list[Outcome]:
-    """Try every waiting request once, in the queue's order; one that does not fit does not hold up those behind it.
-
-    Capacity only shrinks during the pass, so a demand that did not fit is not tried again for as many replicas.
-    """
-    outcomes: list[Outcome] = []
-    hopeless: dict[object, int] = {}
-    for request in list(snapshot.queue):
-        fewest = hopeless.get(request.resources)
-        if (fewest is not None and request.replicas >= fewest) or not may_hold(snapshot, request):
-            continue
-        placed = _try_again(snapshot, request, policy)
-        if placed is None:
-            hopeless[request.resources] = request.replicas
-            continue
-        snapshot.queue.remove(request.reservation_id)
-        snapshot.reserve(Reservation(request, placed.allocations))
-        outcomes.append(Decided(request, placed))
-    return outcomes
-
-
-def _try_again(snapshot: Snapshot, request: Request, policy: Policy) -> Placed | None:
-    """The placement; None also when trying fails: that must not cost what led to it, such as a release."""
-    try:
-        return try_to_place(snapshot, request, policy)
-    except Exception as error:
-        snapshot.failed_retries.append((request, error))
-        return None
-
-
-def request_of(snapshot: Snapshot, entry: Input) -> Request:
-    """What the input asks for, as the arrival that was just counted. Raises `UnexpectedInputError`."""
-    data = entry.data
-    if isinstance(data, DeploymentRequested):
-        spec = data.spec
-        stage, replicas = 0, data.first_stage_replicas
-        resources, pool, priority = spec.resources, spec.pool, spec.priority
-    elif isinstance(data, ReserveCapacity):
-        stage, replicas = data.stage, data.replicas
-        resources, pool, priority = data.resources, data.pool, data.priority
-    else:
-        raise UnexpectedInputError(data.type)
-    return Request(
-        reservation_id=data.reservation_id,
-        deployment_id=data.deployment_id,
-        tenant_id=entry.tenant_id,
-        revision=data.revision,
-        stage=stage,
-        replicas=replicas,
-        resources=resources,
-        pool=pool,
-        priority=priority,
-        arrival=snapshot.applied,
-        cause=entry.cause,
-    )
+    snapshot.now = max(snapshot.now, at)
+    return _apply(entry.data, snapshot, entry)
 
 
 @singledispatch
-def _apply(data: EventData, snapshot: Snapshot, entry: Input, policy: Policy) -> list[Outcome]:
+def _apply(data: EventData, snapshot: Snapshot, entry: Input) -> list[Outcome]:
     raise UnexpectedInputError(data.type)
 
 
 @_apply.register(DeploymentRequested)
 @_apply.register(ReserveCapacity)
-def _reserve(
-    data: DeploymentRequested | ReserveCapacity, snapshot: Snapshot, entry: Input, policy: Policy
-) -> list[Outcome]:
+def _reserve(data: DeploymentRequested | ReserveCapacity, snapshot: Snapshot, entry: Input) -> list[Outcome]:
     if snapshot.knows(data.reservation_id):
         return []
     request = request_of(snapshot, entry)
-    decision = decide(snapshot, request, policy)
+    decision = decide(snapshot, request)
+    if isinstance(decision, Rejected):
+        snapshot.close(request.reservation_id, request.tenant_id, request.deployment_id)
+        return [Decided(request, decision)]
+    snapshot.saw(request)
+    waiting = Waiting(request, tuple(range(request.replicas)))
     if isinstance(decision, Placed):
-        snapshot.reserve(Reservation(request, decision.allocations))
-    elif isinstance(decision, Queued):
-        snapshot.queue.add(request)
-    else:
-        snapshot.closed.add(request.reservation_id)
-    return [Decided(request, decision)]
+        return [*start(snapshot, waiting, decision)]
+    return _enqueue(snapshot, waiting, decision)
+
+
+def _enqueue(snapshot: Snapshot, waiting: Waiting, decision: Queued) -> list[Outcome]:
+    snapshot.wait(waiting)
+    drains = drain_for(snapshot, waiting)
+    if drains:
+        return [*drains]
+    renew_promise(snapshot)
+    claim = snapshot.claims.get(waiting.reservation_id)
+    promised = replace(decision, estimated_start=claim.promised_at) if claim else decision
+    return [Decided(waiting.request, promised)]
 
 
 @_apply.register
-def _release(data: ReleaseCapacity, snapshot: Snapshot, entry: Input, policy: Policy) -> list[Outcome]:
+def _release(data: ReleaseCapacity, snapshot: Snapshot, entry: Input) -> list[Outcome]:
     """Of an unknown reservation too: the command may overtake the request, which must then find it closed.
 
     Of another tenant's nothing is released, whatever the command says.
     """
     request = snapshot.request(data.reservation_id)
-    held = data.reservation_id in snapshot.reservations
-    is_foreign = request is not None and request.tenant_id != entry.tenant_id
-    given_back = 0 if is_foreign else snapshot.release(data.reservation_id)
-    released = Released(data.reservation_id, data.deployment_id, entry.tenant_id, given_back, data.reason, entry.cause)
-    return [released, *(retry(snapshot, policy) if held else ())]
+    if request is not None and request.tenant_id != entry.tenant_id:
+        return [_released(data, entry, 0)]
+    return _release_part(data, snapshot, entry) if data.replicas else _release_all(data, snapshot, entry)
+
+
+def _release_all(data: ReleaseCapacity, snapshot: Snapshot, entry: Input) -> list[Outcome]:
+    held, waiting = snapshot.reservations.get(data.reservation_id), snapshot.queue.find(data.reservation_id)
+    given_back = snapshot.give_back(data.reservation_id, held.replicas) if held else 0
+    if held is not None:
+        gone(snapshot, data.reservation_id, held.replicas)
+    if waiting is not None:
+        snapshot.stop_waiting(data.reservation_id)
+    snapshot.close(data.reservation_id, entry.tenant_id, data.deployment_id)
+    withdrawn = withdraw(snapshot, data.reservation_id, "the request that needed the room was withdrawn")
+    settled = settle(snapshot) if held or waiting else ()
+    return [_released(data, entry, given_back), *withdrawn, *settled]
+
+
+def _release_part(data: ReleaseCapacity, snapshot: Snapshot, entry: Input) -> list[Outcome]:
+    """Some replicas, held or waited for; with the last of them the reservation ends."""
+    replicas = tuple(sorted(set(data.replicas)))
+    given_back = snapshot.give_back(data.reservation_id, replicas)
+    gone(snapshot, data.reservation_id, replicas)
+    waiting = snapshot.queue.find(data.reservation_id)
+    if waiting is not None:
+        snapshot.stop_waiting(data.reservation_id)
+        rest = tuple(replica for replica in waiting.replicas if replica not in replicas)
+        if rest:
+            snapshot.wait(replace(waiting, replicas=rest))
+    released: Outcome = _released(data, entry, given_back, replicas)
+    if not snapshot.knows(data.reservation_id):
+        snapshot.close(data.reservation_id, entry.tenant_id, data.deployment_id)
+        released = _released(data, entry, given_back)
+    return [released, *settle(snapshot)]
+
+
+def _released(data: ReleaseCapacity, entry: Input, gpu_milli: int, replicas: tuple[int, ...] = ()) -> Released:
+    return Released(
+        data.reservation_id, data.deployment_id, entry.tenant_id, gpu_milli, data.reason, entry.cause, replicas
+    )
 
 
 @_apply.register
-def _observe(data: NodeObserved, snapshot: Snapshot, entry: Input, policy: Policy) -> list[Outcome]:
+def _observe(data: NodeObserved, snapshot: Snapshot, entry: Input) -> list[Outcome]:
     if data.pool != snapshot.pool:
         return _remove(snapshot, data.node)
-    node = Node(data.node, data.cpu_milli, data.memory_mib, data.gpu_count, data.gpu_model)
-    row = snapshot.cluster.row_of.get(node.name)
-    if row is not None and snapshot.cluster.nodes[row] == node:
-        return []
-    return [_change_node(snapshot, node), *retry(snapshot, policy)]
+    failed = tuple(sorted({device for device in data.failed_devices if device < data.gpu_count}))
+    node = Node(
+        name=data.node,
+        cpu_milli=data.cpu_milli,
+        memory_mib=data.memory_mib,
+        gpu_count=data.gpu_count,
+        gpu_model=data.gpu_model,
+        is_cordoned=data.is_cordoned,
+        failed_devices=failed,
+        zone=data.zone,
+    )
+    return _change_node(snapshot, node)
 
 
 @_apply.register
-def _node_removed(data: NodeRemoved, snapshot: Snapshot, entry: Input, policy: Policy) -> list[Outcome]:
+def _node_removed(data: NodeRemoved, snapshot: Snapshot, entry: Input) -> list[Outcome]:
     return _remove(snapshot, data.node)
 
 
 def _remove(snapshot: Snapshot, name: str) -> list[Outcome]:
     row = snapshot.cluster.row_of.get(name)
-    if row is None or not snapshot.cluster.nodes[row].is_present:
+    if row is None:
         return []
-    return [_change_node(snapshot, replace(snapshot.cluster.nodes[row], is_present=False))]
+    return _change_node(snapshot, replace(snapshot.cluster.nodes[row], is_present=False))
 
 
-def _change_node(snapshot: Snapshot, node: Node) -> NodeChanged:
-    snapshot.cluster.observe(node)
-    return NodeChanged(node, snapshot.cluster.row_of[node.name])
+def _change_node(snapshot: Snapshot, node: Node) -> list[Outcome]:
+    row = snapshot.cluster.row_of.get(node.name)
+    before = None if row is None else snapshot.cluster.nodes[row]
+    if before == node:
+        return []
+    lost = losses(snapshot, before, node) if before is not None else []
+    snapshot.observe(node)
+    changed = NodeChanged(node, snapshot.cluster.row_of[node.name])
+    return [changed, *lost, *drop_broken(snapshot), *settle(snapshot)]
 
 
 @_apply.register(TenantCreated)
 @_apply.register(PlanChanged)
-def _set_plan(data: TenantCreated | PlanChanged, snapshot: Snapshot, entry: Input, policy: Policy) -> list[Outcome]:
-    known = snapshot.tenants.get(data.tenant_id, Tenant(data.tenant_id, None))
-    return _change_tenant(snapshot, replace(known, max_gpu_milli=data.plan.max_concurrent_gpu_milli), policy)
+def _set_plan(data: TenantCreated | PlanChanged, snapshot: Snapshot, entry: Input) -> list[Outcome]:
+    plan = data.plan
+    known = snapshot.tenant(data.tenant_id)
+    changed = replace(known, max_gpu_milli=plan.max_concurrent_gpu_milli, weight=plan.weight, quotas=plan.gpu_quotas)
+    return _change_tenant(snapshot, changed)
 
 
 @_apply.register(TenantSuspended)
 @_apply.register(TenantResumed)
-def _set_suspension(
-    data: TenantSuspended | TenantResumed, snapshot: Snapshot, entry: Input, policy: Policy
-) -> list[Outcome]:
-    known = snapshot.tenants.get(data.tenant_id, Tenant(data.tenant_id, None))
-    return _change_tenant(snapshot, replace(known, is_suspended=isinstance(data, TenantSuspended)), policy)
+def _set_suspension(data: TenantSuspended | TenantResumed, snapshot: Snapshot, entry: Input) -> list[Outcome]:
+    is_suspended = isinstance(data, TenantSuspended)
+    return _change_tenant(snapshot, replace(snapshot.tenant(data.tenant_id), is_suspended=is_suspended))
 
 
-def _change_tenant(snapshot: Snapshot, tenant: Tenant, policy: Policy) -> list[Outcome]:
+def _change_tenant(snapshot: Snapshot, tenant: Tenant) -> list[Outcome]:
     if snapshot.tenants.get(tenant.tenant_id) == tenant:
         return []
     snapshot.tenants[tenant.tenant_id] = tenant
-    return [TenantChanged(tenant), *retry(snapshot, policy)]
+    return [TenantChanged(tenant), *settle(snapshot)]
+
+
+@_apply.register
+def _time_passed(data: TimePassed, snapshot: Snapshot, entry: Input) -> list[Outcome]:
+    """Withdraw what was to start by now; a promise that did not come true is made anew."""
+    outcomes: list[Outcome] = []
+    for waiting in snapshot.queue.overdue(snapshot.now):
+        request = snapshot.stop_waiting(waiting.reservation_id).request
+        snapshot.close(request.reservation_id, request.tenant_id, request.deployment_id)
+        outcomes += withdraw(snapshot, waiting.reservation_id, "the request that needed the room was withdrawn")
+        detail = f"it was to start by {waiting.request.start_by:%Y-%m-%d %H:%M:%S} UTC; ask again, or for less"
+        outcomes.append(Decided(waiting.request, Rejected(QueueReason.DEADLINE_PASSED, detail)))
+    return [*outcomes, *settle(snapshot)]
+
+
+@_apply.register
+def _what_if(data: AskWhatIf, snapshot: Snapshot, entry: Input) -> list[Outcome]:
+    return [Answered(what_if(snapshot, data, entry.tenant_id), entry.cause)]
+
+
+@_apply.register
+def _defragment(data: AskDefragmentation, snapshot: Snapshot, entry: Input) -> list[Outcome]:
+    return [Answered(plan_moves(snapshot, data, entry.tenant_id), entry.cause)]

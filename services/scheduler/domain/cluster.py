@@ -4,6 +4,7 @@ Row = node, in the order in which the nodes were first observed; that order is t
 the device arrays are device indexes; a device that a node lacks, or that is broken, has -1 free, so that nothing ever
 fits it, and one that is cut into MIG slices has nothing free for whole or shared use until its last slice is gone.
 
+What is kept for somebody (`hold`) is free for nobody, though others may still be on it: then it is free when they go.
 Whoever keeps something computed from rows asks `changed_since` which of them to compute anew.
 """
 
@@ -24,6 +25,8 @@ Flags: TypeAlias = NDArray[np.bool_]
 
 ABSENT = -1
 """Free thousandths of a device that does not exist or is broken."""
+MOST_DEVICES = 8
+"""Of one pod."""
 LONGEST_JOURNAL = 100_000
 """Changes that are remembered; who asks for older ones computes everything anew."""
 COPIED = (
@@ -31,6 +34,11 @@ COPIED = (
     "memory",
     "device_taken",
     "device_slices",
+    "cpu_held",
+    "memory_held",
+    "device_held",
+    "slices_held",
+    "pods",
     "cpu_free",
     "memory_free",
     "device_free",
@@ -64,6 +72,13 @@ class Cluster:
         """Thousandths taken of each device, shape (nodes, devices)."""
         self.device_slices: Ints = np.empty((0, 1), np.int64)
         """Memory slices that MIG slices occupy on each device, as bits; 0 = not cut. Shape (nodes, devices)."""
+        self.cpu_held: Ints = np.empty(0, np.int64)
+        self.memory_held: Ints = np.empty(0, np.int64)
+        self.device_held: Ints = np.empty((0, 1), np.int64)
+        self.slices_held: Ints = np.empty((0, 1), np.int64)
+        """Kept for somebody, in the units and shapes of what is taken."""
+        self.pods: Ints = np.empty((0, MOST_DEVICES + 1), np.int64)
+        """Pods on the node by how many whole devices they have; those with a share of one at 0. Shape (nodes, 9)."""
         self.cpu_free: Ints = np.empty(0, np.int64)
         self.memory_free: Ints = np.empty(0, np.int64)
         self.device_free: Ints = np.empty((0, 1), np.int64)
@@ -81,6 +96,12 @@ class Cluster:
     def present(self) -> int:
         """Nodes that take requests."""
         return int(self.is_open.sum())
+
+    def model_milli(self) -> dict[str, int]:
+        """Thousandths of a GPU that the open nodes have, by model; broken devices are not counted."""
+        broken = np.array([len(node.failed_devices) for node in self.nodes], np.int64)
+        whole = np.where(self.is_open, (self.device_count - broken) * WHOLE_GPU_MILLI, 0)
+        return {name: int(whole[self.model == code].sum()) for name, code in self._models.items() if name}
 
     @property
     def mark(self) -> int:
@@ -107,12 +128,36 @@ class Cluster:
             self._refresh(row)
 
     def take(self, resources: Resources, allocation: Allocation) -> None:
-        """Take one replica's demand off the node of its allocation. Raises `KeyError` for an unknown node."""
+        """Take one pod's demand off the node of its allocation. Raises `KeyError` for an unknown node."""
         self._change(resources, allocation, 1)
 
     def give(self, resources: Resources, allocation: Allocation) -> None:
         """Give back what `take` took."""
         self._change(resources, allocation, -1)
+
+    def hold(self, resources: Resources, allocation: Allocation) -> None:
+        """Keep the place for one pod, whoever may still be on it."""
+        self._keep(resources, allocation, 1)
+
+    def let_go(self, resources: Resources, allocation: Allocation) -> None:
+        """End what `hold` began."""
+        self._keep(resources, allocation, -1)
+
+    def can_take(self, resources: Resources, allocation: Allocation) -> bool:
+        """Whether that very place is free now, and its node takes something new."""
+        row = self.row_of.get(allocation.node)
+        if row is None or not self.is_open[row]:
+            return False
+        if self.cpu_free[row] < resources.cpu_milli or self.memory_free[row] < resources.memory_mib:
+            return False
+        if any(device >= self.device_free.shape[1] for device in allocation.devices):
+            return False
+        if allocation.mig_start is None:
+            return all(self.device_free[row, device] >= allocation.gpu_milli for device in allocation.devices)
+        device = allocation.devices[0]
+        slices = int(self.device_slices[row, device] | self.slices_held[row, device])
+        is_idle = self.device_free[row, device] == WHOLE_GPU_MILLI
+        return (slices != 0 or bool(is_idle)) and slices & self._mask(row, allocation) == 0
 
     def copy(self) -> Cluster:
         """A working copy whose capacity can be taken without touching this one; nodes are shared."""
@@ -129,18 +174,34 @@ class Cluster:
         self.cpu[1, row] += sign * resources.cpu_milli
         self.memory[1, row] += sign * resources.memory_mib
         if allocation.devices:
+            whole = len(allocation.devices) if allocation.gpu_milli == WHOLE_GPU_MILLI else 0
+            self.pods[row, whole] += sign
             self._widen(max(allocation.devices) + 1)
-            self.device_taken[row, list(allocation.devices)] += sign * allocation.gpu_milli
-        if allocation.mig_start is not None:
-            self._cut(row, allocation, sign)
+            for device in allocation.devices:
+                self.device_taken[row, device] += sign * allocation.gpu_milli
+            if allocation.mig_start is not None:
+                self.device_slices[row, allocation.devices[0]] += sign * self._mask(row, allocation)
         self._refresh(row)
 
-    def _cut(self, row: int, allocation: Allocation, sign: int) -> None:
-        """Slices neither move nor overlap, so adding a slice's bits and taking them away are sums."""
+    def _keep(self, resources: Resources, allocation: Allocation, sign: int) -> None:
+        row = self.row_of[allocation.node]
+        self.cpu_held[row] += sign * resources.cpu_milli
+        self.memory_held[row] += sign * resources.memory_mib
+        if allocation.devices:
+            self._widen(max(allocation.devices) + 1)
+            if allocation.mig_start is not None:
+                self.slices_held[row, allocation.devices[0]] += sign * self._mask(row, allocation)
+            else:
+                for device in allocation.devices:
+                    self.device_held[row, device] += sign * allocation.gpu_milli
+        self._refresh(row)
+
+    def _mask(self, row: int, allocation: Allocation) -> int:
+        """The memory slices of the allocation as bits. Slices neither move nor overlap, so sums of bits are unions."""
         profile = profile_of(self.nodes[row].gpu_model, allocation.mig_profile)
         if profile is None or allocation.mig_start is None:
             raise ValueError(f"{allocation.node} has no MIG profile {allocation.mig_profile!r}")
-        self.device_slices[row, allocation.devices[0]] += sign * profile.mask(allocation.mig_start)
+        return profile.mask(allocation.mig_start)
 
     def _add(self, nodes: list[Node]) -> None:
         first, more = len(self.nodes), len(nodes)
@@ -150,9 +211,9 @@ class Cluster:
         self.device_count = np.append(self.device_count, np.zeros(more, np.int64))
         for name in ("cpu", "memory"):
             setattr(self, name, np.append(getattr(self, name), np.zeros((2, more), np.int64), axis=1))
-        for name in ("cpu_free", "memory_free", "gpu_free"):
+        for name in ("cpu_free", "memory_free", "gpu_free", "cpu_held", "memory_held"):
             setattr(self, name, np.append(getattr(self, name), np.zeros(more, np.int64)))
-        for name in ("device_taken", "device_slices", "device_free"):
+        for name in ("device_taken", "device_slices", "device_held", "slices_held", "device_free", "pods"):
             array = getattr(self, name)
             setattr(self, name, np.append(array, np.zeros((more, array.shape[1]), np.int64), axis=0))
         self.nodes.extend(nodes)
@@ -178,22 +239,26 @@ class Cluster:
             pad = ((0, 0), (0, missing))
             self.device_taken = np.pad(self.device_taken, pad)
             self.device_slices = np.pad(self.device_slices, pad)
+            self.device_held = np.pad(self.device_held, pad)
+            self.slices_held = np.pad(self.slices_held, pad)
             self.device_free = np.pad(self.device_free, pad, constant_values=ABSENT)
             self._forget()
 
     def _refresh(self, row: int) -> None:
-        self.cpu_free[row] = self.cpu[0, row] - self.cpu[1, row]
-        self.memory_free[row] = self.memory[0, row] - self.memory[1, row]
+        self.cpu_free[row] = self.cpu[0, row] - self.cpu[1, row] - self.cpu_held[row]
+        self.memory_free[row] = self.memory[0, row] - self.memory[1, row] - self.memory_held[row]
         count = int(self.device_count[row])
         free = self.device_free[row]
         free[count:] = ABSENT
-        free[:count] = WHOLE_GPU_MILLI - self.device_taken[row, :count]
-        free[:count][self.device_slices[row, :count] != 0] = 0
-        self.gpu_free[row] = free[:count].sum()
+        here = free[:count]
+        np.subtract(WHOLE_GPU_MILLI, self.device_taken[row, :count], out=here)
+        here -= self.device_held[row, :count]
+        here[(here < 0) | (self.device_slices[row, :count] + self.slices_held[row, :count] != 0)] = 0
+        self.gpu_free[row] = here.sum()
         for device in self.nodes[row].failed_devices:
             if device < count:
-                self.gpu_free[row] -= free[device]
-                free[device] = ABSENT
+                self.gpu_free[row] -= here[device]
+                here[device] = ABSENT
         self._journal.append(row)
         if len(self._journal) > LONGEST_JOURNAL:
             self._forget()

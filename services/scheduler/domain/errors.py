@@ -2,7 +2,8 @@
 
 SchedulingError
 ├── UnknownPolicyError      the settings name a policy that does not exist
-└── UnexpectedInputError    a message without meaning for a pool was recorded
+├── UnexpectedInputError    a message without meaning for a pool was recorded
+└── InconsistentError       two views of the same node disagree: a defect
 """
 
 from __future__ import annotations
@@ -26,3 +27,10 @@ class UnexpectedInputError(SchedulingError):
 
     def __init__(self, kind: str) -> None:
         super().__init__(f"a pool has no rule for {kind}")
+
+
+class InconsistentError(SchedulingError):
+    """A node does not take a pod that it was found to have room for."""
+
+    def __init__(self, node: str) -> None:
+        super().__init__(f"node {node} does not take what it was found to have room for")

@@ -2,53 +2,139 @@
 
 from __future__ import annotations
 
+from functools import singledispatch
+
 from schemas.placement import (
+    CapacityLost,
     CapacityQueued,
     CapacityRejected,
     CapacityReleased,
     CapacityReserved,
     DecisionRecord,
     PlacementEvent,
+    PreemptionRequested,
+    PreemptionWithdrawn,
+    RejectedPlace,
 )
-from services.scheduler.domain.decision import Decided, Numbered, Placed, Queued, Released
+from services.scheduler.domain.decision import (
+    Decided,
+    Drain,
+    DrainWithdrawn,
+    Lost,
+    Numbered,
+    Placed,
+    Queued,
+    Rejected,
+    Released,
+)
 from services.scheduler.domain.explain import LONGEST
+from services.scheduler.domain.model import Request
 
 
 def event_of(outcome: Numbered, record: DecisionRecord) -> PlacementEvent:
     """The event that tells of the outcome, under its decision record."""
-    if isinstance(outcome, Released):
-        return CapacityReleased(
-            reservation_id=outcome.reservation_id,
-            deployment_id=outcome.deployment_id,
-            decision=record,
-            gpu_milli=outcome.gpu_milli,
-            reason=outcome.reason,
-        )
-    return _event_of_decision(outcome, record)
+    if isinstance(outcome, Decided):
+        return _of_decision(outcome.decision, outcome.request, record)
+    return _of(outcome, record)
 
 
-def _event_of_decision(decided: Decided, record: DecisionRecord) -> PlacementEvent:
-    request, decision = decided.request, decided.decision
-    if isinstance(decision, Placed):
-        return CapacityReserved(
-            reservation_id=request.reservation_id,
-            deployment_id=request.deployment_id,
-            decision=record,
-            revision=request.revision,
-            stage=request.stage,
-            allocations=decision.allocations,
-            gpu_milli=request.gpu_milli,
-            explanation=decision.explanation,
-        )
-    if isinstance(decision, Queued):
-        return CapacityQueued(
-            reservation_id=request.reservation_id,
-            deployment_id=request.deployment_id,
-            decision=record,
-            position=decision.position,
-            reason=decision.reason,
-            detail=decision.detail[:LONGEST],
-        )
+@singledispatch
+def _of(outcome: object, record: DecisionRecord) -> PlacementEvent:
+    raise TypeError(f"{type(outcome).__name__} is no outcome with a number")
+
+
+@_of.register
+def _(outcome: Released, record: DecisionRecord) -> PlacementEvent:
+    return CapacityReleased(
+        reservation_id=outcome.reservation_id,
+        deployment_id=outcome.deployment_id,
+        decision=record,
+        gpu_milli=outcome.gpu_milli,
+        reason=outcome.reason,
+        replicas=outcome.replicas,
+    )
+
+
+@_of.register
+def _(outcome: Lost, record: DecisionRecord) -> PlacementEvent:
+    return CapacityLost(
+        reservation_id=outcome.request.reservation_id,
+        deployment_id=outcome.request.deployment_id,
+        decision=record,
+        replicas=outcome.replicas,
+        gpu_milli=outcome.gpu_milli,
+        reason=outcome.reason,
+        detail=outcome.detail,
+    )
+
+
+@_of.register
+def _(outcome: Drain, record: DecisionRecord) -> PlacementEvent:
+    return PreemptionRequested(
+        reservation_id=outcome.request.reservation_id,
+        deployment_id=outcome.request.deployment_id,
+        decision=record,
+        replicas=outcome.replicas,
+        gpu_milli=outcome.gpu_milli,
+        reason=outcome.reason,
+        claimant=outcome.claimant,
+        detail=outcome.detail,
+    )
+
+
+@_of.register
+def _(outcome: DrainWithdrawn, record: DecisionRecord) -> PlacementEvent:
+    return PreemptionWithdrawn(
+        reservation_id=outcome.request.reservation_id,
+        deployment_id=outcome.request.deployment_id,
+        decision=record,
+        replicas=outcome.replicas,
+        claimant=outcome.claimant,
+        reason=outcome.reason,
+    )
+
+
+@singledispatch
+def _of_decision(decision: object, request: Request, record: DecisionRecord) -> PlacementEvent:
+    raise TypeError(f"{type(decision).__name__} is no decision")
+
+
+@_of_decision.register
+def _(decision: Placed, request: Request, record: DecisionRecord) -> PlacementEvent:
+    every = decision.all_allocations
+    replicas = len({allocation.replica for allocation in every})
+    return CapacityReserved(
+        reservation_id=request.reservation_id,
+        deployment_id=request.deployment_id,
+        decision=record,
+        revision=request.revision,
+        stage=request.stage,
+        allocations=every,
+        gpu_milli=replicas * request.resources.total_gpu_milli,
+        explanation=decision.explanation,
+        score=decision.score,
+        alternatives=tuple(RejectedPlace(node=o.node, score=o.score, why=o.why) for o in decision.alternatives),
+        credit_milli=decision.credit_milli,
+    )
+
+
+@_of_decision.register
+def _(decision: Queued, request: Request, record: DecisionRecord) -> PlacementEvent:
+    return CapacityQueued(
+        reservation_id=request.reservation_id,
+        deployment_id=request.deployment_id,
+        decision=record,
+        position=decision.position,
+        reason=decision.reason,
+        detail=decision.detail[:LONGEST],
+        estimated_start=decision.estimated_start,
+        revision=request.revision,
+        stage=request.stage,
+    )
+
+
+@_of_decision.register
+def _(decision: Rejected, request: Request, record: DecisionRecord) -> PlacementEvent:
     return CapacityRejected(
         reservation_id=request.reservation_id,
         deployment_id=request.deployment_id,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from schemas.base import EventData
 from schemas.resources import Allocation, Resources
+from schemas.tenant import GpuQuota
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +16,9 @@ class Cause:
     """The message behind a decision, for the audit."""
 
     input_id: str
-    """CloudEvents id of the message."""
+    """CloudEvents id of the message; empty for the passing of time."""
     input_position: str
-    """`topic/partition/offset` of its record."""
+    """`topic/partition/offset` of its record; empty for the passing of time."""
     origin: str = ""
     """Envelope attributes that what follows from it inherits; opaque here."""
 
@@ -51,24 +53,117 @@ class Request:
     pool: str
     """Pool that was asked for."""
     priority: int
-    """Higher goes first."""
+    """Higher goes first among the tenant's."""
     arrival: int
     """Number of its input among those that the pool applied: earlier goes first within a priority."""
+    asked_at: datetime
+    """When that input was applied, UTC."""
     cause: Cause
+    preemptible: bool = False
+    """Whether its replicas may be drained for a request of higher priority."""
+    is_surge: bool = False
+    """Whether another revision of the deployment will end when it is in place."""
+    is_elastic: bool = False
+    """Whether it is beyond the deployment's minimum."""
+    start_within: timedelta | None = None
+    """How long it may wait."""
+    expected: timedelta | None = None
+    """How long it will be held; None = nobody knows."""
 
     @property
     def gpu_milli(self) -> int:
         """Thousandths of a GPU over all replicas."""
         return self.replicas * self.resources.total_gpu_milli
 
+    @property
+    def start_by(self) -> datetime | None:
+        """When it is withdrawn if it waits still."""
+        return None if self.start_within is None else self.asked_at + self.start_within
+
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is set aside for a request."""
+    """What is set aside for a request: for all of its replicas, or for those that were not lost or given back."""
 
     request: Request
     allocations: tuple[Allocation, ...]
-    """One a replica, in the replicas' order."""
+    """One a pod, by replica and worker."""
+    since: datetime
+    """When it was first set aside, UTC."""
+
+    @property
+    def replicas(self) -> tuple[int, ...]:
+        """Numbers of the replicas that are held, ascending."""
+        return tuple(sorted({allocation.replica for allocation in self.allocations}))
+
+    @property
+    def gpu_milli(self) -> int:
+        """Thousandths of a GPU that are held."""
+        return len(self.replicas) * self.request.resources.total_gpu_milli
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it is expected to be given back, UTC; None when nobody knows."""
+        return None if self.request.expected is None else self.since + self.request.expected
+
+    def part(self, replicas: tuple[int, ...]) -> Reservation:
+        """What is held for these replicas."""
+        return replace(self, allocations=tuple(each for each in self.allocations if each.replica in replicas))
+
+    def without(self, replicas: tuple[int, ...]) -> Reservation:
+        """What is held for the others."""
+        return replace(self, allocations=tuple(each for each in self.allocations if each.replica not in replicas))
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A request in the queue, or the part of one that lost its place."""
+
+    request: Request
+    replicas: tuple[int, ...]
+    """Numbers of the replicas that wait, ascending."""
+    is_lost: bool = False
+    """Whether they had a place and lost it: they go before all others of the tenant."""
+
+    @property
+    def reservation_id(self) -> UUID:
+        """Identity of what waits."""
+        return self.request.reservation_id
+
+    @property
+    def gpu_milli(self) -> int:
+        """Thousandths of a GPU that are waited for."""
+        return len(self.replicas) * self.request.resources.total_gpu_milli
+
+    @property
+    def rank(self) -> tuple[bool, int, int]:
+        """The order in which a tenant's requests are tried: lost ones, then priority, then arrival."""
+        return not self.is_lost, -self.request.priority, self.request.arrival
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """Replicas that are asked to drain."""
+
+    reservation_id: UUID
+    replicas: tuple[int, ...]
+    """Their numbers, ascending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Places that are kept for a waiting request: until others have drained from them, or until a promised time."""
+
+    reservation_id: UUID
+    """The request that they are kept for."""
+    resources: Resources
+    """Its demand."""
+    allocations: tuple[Allocation, ...]
+    """The places, one a pod."""
+    victims: tuple[Victim, ...] = ()
+    """Who has to drain first; none for a promise."""
+    promised_at: datetime | None = None
+    """When it starts at the latest, as far as the ends of what runs are kept, UTC; None while others drain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +198,7 @@ class Tenant:
     """Thousandths of a GPU reserved at one time; None while the plan is not known."""
     is_suspended: bool = False
     """Whether it may start nothing new."""
+    weight: int = 1
+    """Share of what is nobody's guarantee, relative to the other tenants'."""
+    quotas: tuple[GpuQuota, ...] = ()
+    """Guarantees and limits by GPU model."""

@@ -1,51 +1,119 @@
-"""The requests that wait, in the order in which they are tried: priority first, then arrival."""
+"""The requests that wait, tenant by tenant; whose turn it is among the tenants is a matter of `shares`.
+
+Within a tenant alike requests (same demand, same number of replicas) form a line. When the first of a line does not
+fit, none of the line does, so a pass over the queue looks at the heads of lines only.
+"""
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
+from datetime import datetime
+from operator import attrgetter
+from typing import TypeAlias
 from uuid import UUID
 
-from services.scheduler.domain.model import Request
+from schemas.resources import Resources
+from services.scheduler.domain.model import Waiting
 
-Rank = tuple[int, int]
+Alike: TypeAlias = tuple[Resources, int, int, bool, bool, object]
+"""What makes two waiting requests of a tenant equally hard to place: demand, replicas, priority, kind, length."""
+_rank = attrgetter("rank")
 
 
-def _rank(request: Request) -> Rank:
-    return -request.priority, request.arrival
+def alike(waiting: Waiting) -> Alike:
+    """The line that the request stands in."""
+    request = waiting.request
+    return (
+        request.resources,
+        len(waiting.replicas),
+        request.priority,
+        request.is_elastic,
+        request.is_surge,
+        request.expected,
+    )
 
 
 class Queue:
-    """A sorted list of requests; arrivals are distinct, so no two have the same rank."""
+    """Sorted lines of requests; arrivals are distinct, so no two of a tenant have the same rank."""
 
-    def __init__(self, requests: Iterable[Request] = ()) -> None:
-        self._ordered = sorted(requests, key=_rank)
-        self._by_id = {request.reservation_id: request for request in self._ordered}
+    def __init__(self, waiting: Iterable[Waiting] = ()) -> None:
+        self._by_id: dict[UUID, Waiting] = {}
+        self._lines: dict[UUID, dict[Alike, list[Waiting]]] = {}
+        self._ordered: dict[UUID, list[Waiting]] = {}
+        """All of each tenant, by rank."""
+        self._deadlines: list[tuple[datetime, int, UUID]] = []
+        """A heap; entries of what waits no more are dropped when they come up."""
+        for each in waiting:
+            self.add(each)
 
     def __len__(self) -> int:
-        return len(self._ordered)
+        return len(self._by_id)
 
-    def __iter__(self) -> Iterator[Request]:
-        return iter(self._ordered)
+    def __iter__(self) -> Iterator[Waiting]:
+        """All of them, tenant by tenant, each tenant's by rank."""
+        for tenant_id in sorted(self._ordered):
+            yield from self._ordered[tenant_id]
 
     def __contains__(self, reservation_id: UUID) -> bool:
         return reservation_id in self._by_id
 
-    def find(self, reservation_id: UUID) -> Request | None:
-        """The waiting request; None when it does not wait."""
+    @property
+    def tenants(self) -> list[UUID]:
+        """Tenants that wait for something."""
+        return list(self._lines)
+
+    def find(self, reservation_id: UUID) -> Waiting | None:
+        """What waits under this id; None when nothing does."""
         return self._by_id.get(reservation_id)
 
-    def position_for(self, request: Request) -> int:
-        """The place that the request has or would have, from 1."""
-        return bisect_left(self._ordered, _rank(request), key=_rank) + 1
+    def of(self, tenant_id: UUID) -> list[Waiting]:
+        """The tenant's requests by rank; not to be changed."""
+        return self._ordered.get(tenant_id, [])
 
-    def add(self, request: Request) -> None:
-        """Let the request wait."""
-        insort(self._ordered, request, key=_rank)
-        self._by_id[request.reservation_id] = request
+    def lines(self, tenant_id: UUID) -> dict[Alike, list[Waiting]]:
+        """The tenant's lines, each by rank; not to be changed."""
+        return self._lines.get(tenant_id, {})
 
-    def remove(self, reservation_id: UUID) -> Request:
-        """Take a request out; raises `KeyError` when it does not wait."""
-        request = self._by_id.pop(reservation_id)
-        del self._ordered[self.position_for(request) - 1]
-        return request
+    def add(self, waiting: Waiting) -> None:
+        """Let it wait; what waited under its id before is replaced."""
+        if waiting.reservation_id in self._by_id:
+            self.remove(waiting.reservation_id)
+        line = self._lines.setdefault(waiting.request.tenant_id, {}).setdefault(alike(waiting), [])
+        insort(line, waiting, key=_rank)
+        insort(self._ordered.setdefault(waiting.request.tenant_id, []), waiting, key=_rank)
+        self._by_id[waiting.reservation_id] = waiting
+        start_by = waiting.request.start_by
+        if start_by is not None and not waiting.is_lost:
+            heapq.heappush(self._deadlines, (start_by, waiting.request.arrival, waiting.reservation_id))
+
+    def remove(self, reservation_id: UUID) -> Waiting:
+        """Take it out; raises `KeyError` when it does not wait."""
+        waiting = self._by_id.pop(reservation_id)
+        tenant_id, key = waiting.request.tenant_id, alike(waiting)
+        lines = self._lines[tenant_id]
+        for line in (lines[key], self._ordered[tenant_id]):
+            del line[bisect_left(line, waiting.rank, key=_rank)]
+        if not lines[key]:
+            del lines[key]
+        if not lines:
+            del self._lines[tenant_id], self._ordered[tenant_id]
+        return waiting
+
+    def next_deadline(self) -> datetime | None:
+        """When the first of them is withdrawn if it waits still, UTC; None when none has a deadline."""
+        while self._deadlines and self._is_past(self._deadlines[0][2]):
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def overdue(self, now: datetime) -> list[Waiting]:
+        """What was to start by now and waits still, the longest overdue first."""
+        found = []
+        while (deadline := self.next_deadline()) is not None and deadline <= now:
+            found.append(self._by_id[heapq.heappop(self._deadlines)[2]])
+        return found
+
+    def _is_past(self, reservation_id: UUID) -> bool:
+        waiting = self._by_id.get(reservation_id)
+        return waiting is None or waiting.is_lost

@@ -1,49 +1,98 @@
-"""All that a pool's owner knows: nodes, tenants, reservations, queue. Rebuilt from the store alone at take-over."""
+"""All that a pool's owner knows: nodes, tenants, reservations, queue, claims, and what the policy remembers.
+
+It is rebuilt from the store alone at take-over. Only `apply` and its parts change it; what they changed since the last
+`settled` is in `touched`, and is all that has to be stored.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID
 
+from schemas.resources import Allocation
 from services.scheduler.domain.cluster import Cluster
-from services.scheduler.domain.model import Node, Request, Reservation, Tenant
+from services.scheduler.domain.model import Claim, Node, Request, Reservation, Tenant, Victim, Waiting
+from services.scheduler.domain.policies.interface import Policy
 from services.scheduler.domain.queue import Queue
+from services.scheduler.domain.shape import Shape, shape_of
+from services.scheduler.domain.shares import Shares
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+"""The time of a pool that has applied nothing."""
+
+
+class Touched(NamedTuple):
+    """Whose a changed reservation is."""
+
+    tenant_id: UUID
+    deployment_id: UUID
+    request: Request | None
+    """What was asked for; None where it is not at hand, as of what was released before it was asked for."""
 
 
 class Snapshot:
-    """The state that decisions are taken on. Only `apply` and its parts change it."""
+    """The state that decisions are taken on."""
 
     def __init__(
         self,
         pool: str,
+        policy: Policy,
         *,
         nodes: Iterable[Node] = (),
         tenants: Iterable[Tenant] = (),
         reservations: Iterable[Reservation] = (),
-        waiting: Iterable[Request] = (),
+        waiting: Iterable[Waiting] = (),
+        claims: Iterable[Claim] = (),
+        memory: str = "",
+        memory_at: int = 0,
+        recent: Iterable[tuple[Shape, int]] = (),
+        now: datetime = LONG_AGO,
         applied: int = 0,
         decided: int = 0,
     ) -> None:
         self.pool = pool
         """Name of the pool."""
+        self.policy = policy
         self.cluster = Cluster(nodes)
+        self.chooser = policy.chooser(self.cluster, memory)
+        """The policy at work on the pool's nodes."""
+        self.memory_at = memory_at
+        """Number of the input with which the policy's memory changed last."""
+        for shape, pods in recent:
+            self.chooser.saw(shape, pods)
         self.tenants = {tenant.tenant_id: tenant for tenant in tenants}
+        self.shares = Shares(self.cluster)
         self.reservations: dict[UUID, Reservation] = {}
         """What is set aside now, by reservation id."""
+        self.timed: dict[UUID, datetime] = {}
+        """When reservations are expected to end, UTC, where that is known."""
+        self.drainable: dict[UUID, Reservation] = {}
+        """Reservations that are beyond a minimum, or preemptible."""
+        self.of_deployment: dict[UUID, set[UUID]] = {}
+        """Reservations that each deployment holds."""
         self.queue = Queue(waiting)
+        self.claims: dict[UUID, Claim] = {}
+        """What is kept for waiting requests, by their reservation id."""
         self.closed: set[UUID] = set()
         """Reservations that ended, or belong to another pool, as far as the present inputs mention them."""
+        self.touched: dict[UUID, Touched] = {}
+        """Reservations whose state changed since it was stored last."""
+        self.claims_touched: set[UUID] = set()
+        """Claims that changed since they were stored last, by the claimant's reservation id."""
         self.failed_retries: list[tuple[Request, Exception]] = []
         """Waiting requests that could not be tried, and why; for the owner, who takes them from here, to tell."""
-        self.gpu_milli_held: Counter[UUID] = Counter()
-        """Thousandths of a GPU that each tenant holds in this pool."""
+        self.now = now
+        """When the last input was applied, UTC."""
         self.applied = applied
         """Number of the input that was applied last."""
         self.decided = decided
         """Number of the decision that was taken last."""
         for reservation in reservations:
-            self.reserve(reservation)
+            self._hold(reservation)
+        for claim in claims:
+            self._keep(claim)
 
     def knows(self, reservation_id: UUID) -> bool:
         """Whether the reservation was asked for or ended before."""
@@ -52,26 +101,126 @@ class Snapshot:
     def request(self, reservation_id: UUID) -> Request | None:
         """The request that is reserved or waits under this id; None when none does."""
         reservation = self.reservations.get(reservation_id)
-        return reservation.request if reservation else self.queue.find(reservation_id)
+        waiting = self.queue.find(reservation_id)
+        return reservation.request if reservation else waiting.request if waiting else None
 
-    def reserve(self, reservation: Reservation) -> None:
-        """Take what the reservation holds."""
-        request = reservation.request
-        for allocation in reservation.allocations:
-            self.cluster.take(request.resources, allocation)
-        self.reservations[request.reservation_id] = reservation
-        self.gpu_milli_held[request.tenant_id] += request.gpu_milli
+    def tenant(self, tenant_id: UUID) -> Tenant:
+        """The tenant, without a plan when nothing was heard of it."""
+        return self.tenants.get(tenant_id) or Tenant(tenant_id, None)
 
-    def release(self, reservation_id: UUID) -> int:
-        """End the reservation: give back what it holds, or stop its waiting. Returns the thousandths given back."""
-        self.closed.add(reservation_id)
-        if reservation_id in self.queue:
-            self.queue.remove(reservation_id)
-        reservation = self.reservations.pop(reservation_id, None)
-        if reservation is None:
+    def draining(self, reservation_id: UUID) -> set[int]:
+        """Replicas of the reservation that were asked to drain."""
+        victims = (victim for claim in self.claims.values() for victim in claim.victims)
+        return {replica for victim in victims if victim.reservation_id == reservation_id for replica in victim.replicas}
+
+    def saw(self, request: Request) -> None:
+        """The request belongs to the pool's recent past from now on."""
+        before = self.chooser.memory
+        self.chooser.saw(shape_of(request.resources), request.replicas * request.resources.workers)
+        if self.chooser.memory != before:
+            self.memory_at = request.arrival
+
+    def next_due(self) -> datetime | None:
+        """When time alone changes something, UTC: a deadline, a promised start; None when nothing is due ever."""
+        promised = (claim.promised_at for claim in self.claims.values())
+        moments = [moment for moment in (self.queue.next_deadline(), *promised) if moment is not None]
+        return min(moments, default=None)
+
+    def settled(self) -> None:
+        """What was touched is stored."""
+        self.touched.clear()
+        self.claims_touched.clear()
+
+    def reserve(self, request: Request, allocations: tuple[Allocation, ...]) -> Reservation:
+        """Take these places for the request, beside those that it has; returns all that it has now."""
+        held = self.reservations.get(request.reservation_id)
+        before = held.allocations if held else ()
+        every = tuple(sorted((*before, *allocations), key=lambda each: (each.replica, each.worker)))
+        if held is not None:
+            self._let_go(held)
+        reservation = Reservation(request, every, held.since if held else self.now)
+        self._hold(reservation)
+        self._touch(request)
+        return reservation
+
+    def give_back(self, reservation_id: UUID, replicas: tuple[int, ...]) -> int:
+        """Take these replicas from the reservation, as far as it holds them. Returns the thousandths given back."""
+        held = self.reservations.get(reservation_id)
+        if held is None:
             return 0
-        request = reservation.request
+        self._let_go(held)
+        self._touch(held.request)
+        rest = held.without(replicas)
+        if rest.allocations:
+            self._hold(rest)
+        return held.gpu_milli - rest.gpu_milli
+
+    def wait(self, waiting: Waiting) -> None:
+        """Let it wait."""
+        self.queue.add(waiting)
+        self._touch(waiting.request)
+
+    def stop_waiting(self, reservation_id: UUID) -> Waiting:
+        """Take it from the queue; raises `KeyError` when it does not wait."""
+        waiting = self.queue.remove(reservation_id)
+        self._touch(waiting.request)
+        return waiting
+
+    def close(self, reservation_id: UUID, tenant_id: UUID, deployment_id: UUID) -> None:
+        """The reservation ended, or was refused; it is never asked for again."""
+        self.closed.add(reservation_id)
+        known = self.touched.get(reservation_id)
+        self.touched[reservation_id] = Touched(tenant_id, deployment_id, known.request if known else None)
+
+    def claim(self, claim: Claim) -> None:
+        """Keep these places for the claimant, instead of those that were kept for it before."""
+        self.drop_claim(claim.reservation_id)
+        self._keep(claim)
+        self.claims_touched.add(claim.reservation_id)
+
+    def drop_claim(self, reservation_id: UUID) -> tuple[Victim, ...]:
+        """Keep nothing for the claimant any more. Returns who was still to drain for it."""
+        claim = self.claims.pop(reservation_id, None)
+        if claim is None:
+            return ()
+        self.claims_touched.add(reservation_id)
+        for allocation in claim.allocations:
+            self.cluster.let_go(claim.resources, allocation)
+        return claim.victims
+
+    def observe(self, node: Node) -> None:
+        """The node has this capacity from now on."""
+        self.cluster.observe(node)
+        self.shares.nodes_changed()
+
+    def _touch(self, request: Request) -> None:
+        self.touched[request.reservation_id] = Touched(request.tenant_id, request.deployment_id, request)
+
+    def _hold(self, reservation: Reservation) -> None:
         for allocation in reservation.allocations:
-            self.cluster.give(request.resources, allocation)
-        self.gpu_milli_held[request.tenant_id] -= request.gpu_milli
-        return request.gpu_milli
+            self.cluster.take(reservation.request.resources, allocation)
+        self.shares.take(reservation)
+        request = reservation.request
+        self.reservations[request.reservation_id] = reservation
+        self.of_deployment.setdefault(request.deployment_id, set()).add(request.reservation_id)
+        if reservation.ends_at is not None:
+            self.timed[request.reservation_id] = reservation.ends_at
+        if request.is_elastic or request.preemptible:
+            self.drainable[request.reservation_id] = reservation
+
+    def _let_go(self, reservation: Reservation) -> None:
+        request = reservation.request
+        del self.reservations[request.reservation_id]
+        self.timed.pop(request.reservation_id, None)
+        self.drainable.pop(request.reservation_id, None)
+        self.of_deployment[request.deployment_id].discard(request.reservation_id)
+        if not self.of_deployment[request.deployment_id]:
+            del self.of_deployment[request.deployment_id]
+        self.shares.give(reservation)
+        for allocation in reservation.allocations:
+            self.cluster.give(reservation.request.resources, allocation)
+
+    def _keep(self, claim: Claim) -> None:
+        for allocation in claim.allocations:
+            self.cluster.hold(claim.resources, allocation)
+        self.claims[claim.reservation_id] = claim

@@ -7,57 +7,29 @@ one message would stop the pool.
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from typing import Any
 
 from loguru import logger
 
-from schemas.envelope import Event
-from schemas.placement import DecisionRecord
+from schemas.capacity import QueueReported
 from services.kit.clock import Clock
 from services.kit.messaging.dead_letters import TripWire
 from services.kit.messaging.dispatch import UnitsOfWork
-from services.kit.messaging.origin import Origin
-from services.kit.observability import metrics, tracing
+from services.kit.observability import metrics
 from services.kit.persistence.leases import Lease
 from services.kit.persistence.unit_of_work import UnitOfWork
-from services.scheduler.domain.apply import apply
-from services.scheduler.domain.decision import Decided, Numbered, Outcome, Released
-from services.scheduler.domain.events import event_of
-from services.scheduler.domain.model import Cause
 from services.scheduler.domain.policies import Policy
-from services.scheduler.domain.snapshot import Snapshot
-from services.scheduler.ports import Applied, Pending, PoolStore, Recorded, SetAside
+from services.scheduler.domain.report import report
+from services.scheduler.domain.snapshot import LONG_AGO, Snapshot
+from services.scheduler.entrypoints.saying import Speaker
+from services.scheduler.entrypoints.steps import InapplicableError, take_steps
+from services.scheduler.ports import Pending, PoolStore, SetAside
 
-ACTOR = "service:scheduler"
-"""Who decides, whoever asked: that stands in the cause."""
 LONGEST = 1000
 """Characters of a reason."""
-BUDGET = timedelta(seconds=1)
-"""A batch ends early after this, so that nobody waits long for what was decided."""
-
-
-class _InapplicableError(Exception):
-    """Applying an input failed, and left the snapshot and the transaction half changed: neither can be used."""
-
-    def __init__(self, item: Pending, error: Exception) -> None:
-        super().__init__(f"input {item.id}: {error}")
-        self.item = item
-        self.error = error
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One input that was applied to the snapshot, and what came of it."""
-
-    item: Pending
-    number: int
-    """Of the input, in the pool's order."""
-    outcomes: tuple[Outcome, ...]
-    decided_at: datetime
+REPORT_EVERY = timedelta(seconds=2)
+"""How often the state of the queue is told while it changes."""
 
 
 def lease_name(pool: str) -> str:
@@ -86,7 +58,12 @@ class PoolOwner:
         self._clock = clock
         self._wake = wake
         self._batch_size = batch_size
+        self._speaker = Speaker(pool, policy.name, policy.version)
         self._snapshot: Snapshot | None = None
+        self._reported_at = LONG_AGO
+        self._reported_length = 0
+        self._is_reported = True
+        """Whether the last report of the queue is true still."""
         self._trip_wire = TripWire()
 
     async def take_over(self, lease: Lease) -> None:
@@ -94,8 +71,9 @@ class PoolOwner:
         self._snapshot = None
         async with self._database.unit_of_work() as work:
             await work.fence(lease)
-            snapshot = await self._store.load(work, self.pool)
+            snapshot = await self._store.load(work, self.pool, self._policy)
         self._snapshot = snapshot
+        self._is_reported = False
         logger.info(
             "pool {}: taken over at decision {} with {} nodes, {} reservations, {} waiting",
             self.pool,
@@ -116,7 +94,7 @@ class PoolOwner:
         """
         try:
             more = await self._apply_batch(lease)
-        except _InapplicableError as failed:
+        except InapplicableError as failed:
             more = True
             await self._refuse(lease, failed)
         if more:
@@ -128,12 +106,15 @@ class PoolOwner:
         async with self._database.unit_of_work() as work:
             await work.fence(lease)
             if snapshot is None:
-                snapshot = await self._store.load(work, self.pool)
+                snapshot = await self._store.load(work, self.pool, self._policy)
             pending = await self._store.pending(work, self.pool, self._batch_size)
             readable = [item for item in pending if isinstance(item, Pending)]
             snapshot.closed = await self._store.closed(work, self.pool, [item.entry for item in readable])
         unreadable = [item for item in pending if isinstance(item, SetAside)]
-        applied = await self._take_up(lease, snapshot, readable, unreadable) if pending else 0
+        applied = 0
+        due = snapshot.next_due()
+        if pending or not self._is_reported or (due is not None and due <= self._clock.now()):
+            applied = await self._take_up(lease, snapshot, readable, unreadable)
         self._snapshot = snapshot
         _report_failed_retries(snapshot)
         metrics.QUEUE_LENGTH.labels(self.pool).set(len(snapshot.queue))
@@ -147,18 +128,32 @@ class PoolOwner:
         Deciding lies between two transactions, and in a thread: one that takes long, such as a release that many wait
         for, must neither hold locks nor keep the lease from being renewed.
         """
-        decided = await asyncio.to_thread(self._decide, snapshot, readable)
+        steps = await asyncio.to_thread(take_steps, snapshot, readable, self._clock)
+        queue = await self._queue_to_report(snapshot, has_changed=bool(steps))
         async with self._database.unit_of_work() as work:
             await work.fence(lease)
             await self._set_aside(work, unreadable)
-            applied = [self._applied(work, snapshot, step) for step in decided]
+            applied = self._speaker.tell(work, snapshot, steps)
+            if queue is not None:
+                self._speaker.report(work, snapshot, queue)
             if applied:
                 await self._store.save(work, snapshot, applied)
+        snapshot.settled()
+        if queue is not None:
+            self._reported_at, self._reported_length, self._is_reported = self._clock.now(), queue.length, True
         for _ in applied:
             self._trip_wire.passed()
-        return len(applied)
+        return sum(item.id is not None for item in applied)
 
-    async def _refuse(self, lease: Lease, failed: _InapplicableError) -> None:
+    async def _queue_to_report(self, snapshot: Snapshot, *, has_changed: bool) -> QueueReported | None:
+        """Who waits, when that may have changed and was not told just now. That a queue is empty is told once."""
+        if has_changed and (len(snapshot.queue) or self._reported_length):
+            self._is_reported = False
+        if self._is_reported or self._clock.now() - self._reported_at < REPORT_EVERY:
+            return None
+        return await asyncio.to_thread(report, snapshot)
+
+    async def _refuse(self, lease: Lease, failed: InapplicableError) -> None:
         """Set aside the input on which a batch failed; what came before it in the batch is applied again."""
         self._trip_wire.check()
         item, error = failed.item, failed.error
@@ -174,69 +169,6 @@ class PoolOwner:
         if inputs:
             await self._store.set_aside(work, inputs)
             work.after_commit(partial(_report_set_aside, self.pool, inputs))
-
-    def _decide(self, snapshot: Snapshot, pending: list[Pending]) -> list[_Step]:
-        started = self._clock.now()
-        steps: list[_Step] = []
-        for item in pending:
-            began = time.perf_counter()
-            try:
-                outcomes = apply(snapshot, item.entry, self._policy)
-            except Exception as error:
-                raise _InapplicableError(item, error) from error
-            metrics.DECIDE_SECONDS.labels(self.pool).observe(time.perf_counter() - began)
-            now = self._clock.now()
-            steps.append(_Step(item, snapshot.applied, tuple(outcomes), now))
-            if now - started > BUDGET:
-                break
-        return steps
-
-    def _applied(self, work: UnitOfWork, snapshot: Snapshot, step: _Step) -> Applied:
-        numbered = [outcome for outcome in step.outcomes if isinstance(outcome, Decided | Released)]
-        return Applied(
-            id=step.item.id,
-            tenant_id=step.item.entry.tenant_id,
-            number=step.number,
-            changes=tuple(outcome for outcome in step.outcomes if not isinstance(outcome, Decided | Released)),
-            recorded=tuple(self._say(work, snapshot, outcome, step.decided_at) for outcome in numbered),
-        )
-
-    def _say(self, work: UnitOfWork, snapshot: Snapshot, outcome: Numbered, now: datetime) -> Recorded:
-        """Number the outcome and emit its event, on behalf of what asked for it."""
-        snapshot.decided += 1
-        cause = outcome.cause if isinstance(outcome, Released) else outcome.request.cause
-        record = self._record(snapshot.decided, cause, now)
-        event = work.emit(event_of(outcome, record), Origin.from_json(cause.origin).by(ACTOR))
-        work.after_commit(partial(_report, record, outcome, event))
-        return Recorded(outcome, record)
-
-    def _record(self, number: int, cause: Cause, now: datetime) -> DecisionRecord:
-        return DecisionRecord(
-            pool=self.pool,
-            number=number,
-            policy=self._policy.name,
-            policy_version=self._policy.version,
-            decided_at=now,
-            input_id=cause.input_id,
-            input_position=cause.input_position,
-        )
-
-
-def outcome_name(outcome: Numbered) -> str:
-    """`placed`, `queued`, `rejected` or `released`."""
-    return type(outcome if isinstance(outcome, Released) else outcome.decision).__name__.lower()
-
-
-def _report(record: DecisionRecord, outcome: Numbered, event: Event[Any]) -> None:
-    """Count what was committed, and log it in the trace of what asked for it."""
-    name = outcome_name(outcome)
-    subject = outcome if isinstance(outcome, Released) else outcome.request
-    metrics.DECISIONS.labels(record.pool, name).inc()
-    about = {"tenant": subject.tenant_id, "deployment": subject.deployment_id, "correlation_id": event.correlationid}
-    with tracing.following(event.traceparent):
-        logger.bind(**about).info(
-            "pool {} decision {}: {} reservation {}", record.pool, record.number, name, subject.reservation_id
-        )
 
 
 def _report_failed_retries(snapshot: Snapshot) -> None:

@@ -82,7 +82,7 @@ async def run(stores: Stores, batch_size: int = 200, pool: str = "default") -> L
 
 async def load(stores: Stores, pool: str = "default") -> Snapshot:
     async with stores.unit_of_work() as work:
-        return await stores.pools.load(work, pool)
+        return await stores.pools.load(work, pool, policy_named("default"))
 
 
 def content(snapshot: Snapshot) -> dict[str, Any]:
@@ -94,14 +94,16 @@ def content(snapshot: Snapshot) -> dict[str, Any]:
         "tenants": snapshot.tenants,
         "reservations": snapshot.reservations,
         "queue": list(snapshot.queue),
-        "held": +snapshot.gpu_milli_held,
+        "claims": snapshot.claims,
+        "held": {tenant_id: dict(+held) for tenant_id, held in snapshot.shares.held.items() if +held},
         "reached": (snapshot.applied, snapshot.decided),
+        "policy": (snapshot.chooser.memory, snapshot.memory_at, snapshot.now),
     }
 
 
 async def test_an_unknown_pool_is_empty(stores: Stores) -> None:
     snapshot = await load(stores)
-    assert content(snapshot) == content(Snapshot("default"))
+    assert content(snapshot) == content(Snapshot("default", policy_named("default")))
 
 
 async def test_inputs_come_back_as_they_were_in_order(stores: Stores) -> None:
@@ -132,12 +134,12 @@ async def test_a_loaded_snapshot_is_the_one_that_was_saved(stores: Stores, batch
     """Restart from the store alone: what is loaded is what the domain, fed with the same inputs, knows."""
     entries = await told(stores, *LIFE)
     await run(stores, batch_size)
-    in_memory = Snapshot("default")
-    outcomes = [outcome for each in entries for outcome in apply(in_memory, each, policy_named("default"))]
+    in_memory = Snapshot("default", policy_named("default"))
+    outcomes = [outcome for each in entries for outcome in apply(in_memory, each, NOW)]
     in_memory.decided = sum(not type(outcome).__name__.endswith("Changed") for outcome in outcomes)
     assert content(await load(stores)) == content(in_memory)
     assert {identity("held"), identity("cpu"), identity("urgent")} == set(in_memory.reservations)
-    assert [request.reservation_id for request in in_memory.queue] == [identity("waits"), identity("waits too")]
+    assert [waiting.reservation_id for waiting in in_memory.queue] == [identity("waits"), identity("waits too")]
 
 
 async def test_an_applied_input_is_not_pending(stores: Stores) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from schemas.base import EventData
+from schemas.capacity import AskDefragmentation, AskWhatIf, CapacityDemand, TimePassed
 from schemas.deployment import DeploymentRequested, DeploymentSpec
 from schemas.envelope import Event, Position
 from schemas.node import NodeObserved, NodeRemoved
 from schemas.placement import ReleaseCapacity, ReserveCapacity
 from schemas.resources import Resources
-from schemas.tenant import PLATFORM_TENANT, Plan, PlanChanged, TenantCreated, TenantResumed, TenantSuspended
+from schemas.tenant import PLATFORM_TENANT, GpuQuota, Plan, PlanChanged, TenantCreated, TenantResumed, TenantSuspended
 from services.kit.messaging.origin import Origin
 from services.scheduler.domain.model import Cause, Input
 
@@ -39,11 +40,27 @@ def cpu_only(cpu: int = 1000, memory: int = 1024) -> Resources:
 
 
 def node(
-    name: str, gpu: int = 8, model: str = "A100", cpu: int = 64_000, memory: int = 262_144, pool: str = "default"
+    name: str,
+    gpu: int = 8,
+    model: str = "A100",
+    cpu: int = 64_000,
+    memory: int = 262_144,
+    pool: str = "default",
+    failed: tuple[int, ...] = (),
+    cordoned: bool = False,
+    zone: str = "",
 ) -> NodeObserved:
     """A node was observed."""
     return NodeObserved(
-        node=name, pool=pool, cpu_milli=cpu, memory_mib=memory, gpu_count=gpu, gpu_model=model if gpu else ""
+        node=name,
+        pool=pool,
+        cpu_milli=cpu,
+        memory_mib=memory,
+        gpu_count=gpu,
+        gpu_model=model if gpu else "",
+        failed_devices=failed,
+        is_cordoned=cordoned,
+        zone=zone,
     )
 
 
@@ -52,14 +69,23 @@ def node_removed(name: str) -> NodeRemoved:
     return NodeRemoved(node=name, reason="drained")
 
 
-def tenant(tenant_id: UUID = TEAM, limit: int = 1_000_000) -> TenantCreated:
+def tenant(
+    tenant_id: UUID = TEAM, limit: int = 1_000_000, *, weight: int = 1, quotas: tuple[GpuQuota, ...] = ()
+) -> TenantCreated:
     """A tenant exists, with this limit in milli-GPU."""
-    return TenantCreated(tenant_id=tenant_id, name="team", plan=plan(limit))
+    return TenantCreated(tenant_id=tenant_id, name="team", plan=plan(limit, weight=weight, quotas=quotas))
 
 
-def plan(limit: int) -> Plan:
+def plan(limit: int, *, weight: int = 1, quotas: tuple[GpuQuota, ...] = ()) -> Plan:
     """A plan with this limit in milli-GPU."""
-    return Plan(name="plan", max_concurrent_gpu_milli=limit)
+    return Plan(name="plan", max_concurrent_gpu_milli=limit, weight=weight, gpu_quotas=quotas)
+
+
+def quota(guaranteed: int, borrow: int | None = None, lend: int | None = None, model: str = "") -> GpuQuota:
+    """A share of the GPUs of a model (all when empty), in milli-GPU."""
+    return GpuQuota(
+        gpu_model=model, guaranteed_milli=guaranteed, borrowing_limit_milli=borrow, lending_limit_milli=lend
+    )
 
 
 def plan_changed(limit: int, tenant_id: UUID = TEAM) -> PlanChanged:
@@ -77,27 +103,66 @@ def resumed(tenant_id: UUID = TEAM) -> TenantResumed:
     return TenantResumed(tenant_id=tenant_id, reason="paid")
 
 
+def mig(profile: str, *models: str, cpu: int = 1000, memory: int = 1024) -> Resources:
+    """The demand of a replica on a slice."""
+    return Resources.model_validate(
+        {"mig_profile": profile, "gpu_models": models, "cpu_milli": cpu, "memory_mib": memory}
+    )
+
+
 def reserve(
-    name: str, resources: Resources | None = None, *, replicas: int = 1, priority: int = 100, pool: str = "default"
+    name: str,
+    resources: Resources | None = None,
+    *,
+    replicas: int = 1,
+    priority: int = 100,
+    pool: str = "default",
+    **more: Any,
 ) -> ReserveCapacity:
-    """GPUs are asked for under a reservation of this name."""
+    """GPUs are asked for under a reservation of this name; `more` are further fields, such as `preemptible`."""
     return ReserveCapacity(
+        **{
+            "reservation_id": identity(name),
+            "deployment_id": identity(f"deployment of {name}"),
+            "revision": 1,
+            "stage": 1,
+            "replicas": replicas,
+            "resources": resources or gpus(),
+            "pool": pool,
+            "priority": priority,
+        }
+        | more
+    )
+
+
+def release(name: str, *replicas: int) -> ReleaseCapacity:
+    """The reservation of this name is given back, or these replicas of it."""
+    return ReleaseCapacity(
         reservation_id=identity(name),
         deployment_id=identity(f"deployment of {name}"),
-        revision=1,
-        stage=1,
+        reason="pods are gone",
         replicas=replicas,
-        resources=resources or gpus(),
-        pool=pool,
-        priority=priority,
     )
 
 
-def release(name: str) -> ReleaseCapacity:
-    """The reservation of this name is given back."""
-    return ReleaseCapacity(
-        reservation_id=identity(name), deployment_id=identity(f"deployment of {name}"), reason="pods are gone"
-    )
+def time_passed(pool: str = "default") -> TimePassed:
+    """A moment came that somebody waited for."""
+    return TimePassed(pool=pool)
+
+
+def demand(resources: Resources | None = None, **more: Any) -> CapacityDemand:
+    """A request that nobody has made."""
+    return CapacityDemand(**{"resources": resources or gpus()} | more)
+
+
+def ask_what_if(resources: Resources | None = None, **more: Any) -> AskWhatIf:
+    """Would it fit?"""
+    return AskWhatIf(pool="default", question_id=identity("question"), demand=demand(resources, **more))
+
+
+def ask_defragmentation(resources: Resources | None = None, **more: Any) -> AskDefragmentation:
+    """What would have to move for it?"""
+    return AskDefragmentation(pool="default", question_id=identity("question"), demand=demand(resources, **more))
 
 
 def requested(name: str, resources: Resources | None = None, *, first: int = 1, pool: str = "default") -> EventData:
@@ -136,7 +201,8 @@ def with_a_new_meaning() -> EventData:
 
 def entry(data: EventData, tenant_id: UUID = TEAM) -> Input:
     """The data as a recorded input, of a message that is numbered by its content alone."""
-    owner = getattr(data, "tenant_id", PLATFORM_TENANT if isinstance(data, NodeObserved | NodeRemoved) else tenant_id)
+    is_platform = isinstance(data, NodeObserved | NodeRemoved | TimePassed)
+    owner = getattr(data, "tenant_id", PLATFORM_TENANT if is_platform else tenant_id)
     input_id = str(identity(data.type + data.model_dump_json()))
     origin = Origin(owner, "user:ann", f"request of {input_id}", input_id).to_json()
     return Input(data, owner, Cause(input_id, f"{data.topic}/0/1", origin))

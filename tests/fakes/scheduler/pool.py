@@ -6,25 +6,27 @@ from uuid import UUID
 
 from schemas.base import EventData
 from schemas.resources import Allocation
+from services.kit.clock import HeldClock
 from services.scheduler.domain.apply import apply
 from services.scheduler.domain.decision import Decided, Decision, Outcome, Placed, Queued, Rejected, Released
 from services.scheduler.domain.policies import policy_named
 from services.scheduler.domain.snapshot import Snapshot
-from tests.fakes.scheduler.builders import TEAM, entry, identity
+from services.scheduler.domain.turns import in_order
+from tests.fakes.scheduler.builders import NOW, TEAM, entry, identity
 
 
 class Pool:
     """A pool in memory: inputs go in, outcomes come out."""
 
     def __init__(self, *given: EventData, policy: str = "default") -> None:
-        self.snapshot = Snapshot("default")
-        self._policy = policy_named(policy)
+        self.clock = HeldClock(NOW)
+        self.snapshot = Snapshot("default", policy_named(policy))
         for data in given:
             self.when(data)
 
     def when(self, data: EventData, tenant_id: UUID = TEAM) -> list[Outcome]:
         """What follows from one input."""
-        return apply(self.snapshot, entry(data, tenant_id), self._policy)
+        return apply(self.snapshot, entry(data, tenant_id), self.clock.now())
 
     def decision(self, data: EventData, tenant_id: UUID = TEAM) -> Decision:
         """The decision about a request; there must be that one and nothing else."""
@@ -34,7 +36,7 @@ class Pool:
 
     def waiting(self) -> list[UUID]:
         """Reservations that wait, in the queue's order."""
-        return [request.reservation_id for request in self.snapshot.queue]
+        return [waiting.reservation_id for waiting in in_order(self.snapshot)]
 
     def held(self, name: str) -> tuple[Allocation, ...]:
         """What the reservation of this name holds."""

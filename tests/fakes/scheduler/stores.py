@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from schemas.envelope import Event, parse_data
@@ -15,9 +16,11 @@ from services.kit.clock import Clock, HeldClock
 from services.kit.errors import LeaseLostError
 from services.kit.persistence.leases import Lease
 from services.kit.persistence.unit_of_work import UnitOfWork
-from services.scheduler.domain.decision import Decided, NodeChanged, Placed, Queued, Released
-from services.scheduler.domain.model import Input, Node, Request, Reservation, Tenant
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.decision import NodeChanged
+from services.scheduler.domain.model import Claim, Input, Node, Request, Reservation, Tenant, Waiting
+from services.scheduler.domain.policies import Policy
+from services.scheduler.domain.shape import shape_of
+from services.scheduler.domain.snapshot import LONG_AGO, Snapshot, Touched
 from services.scheduler.ports import Applied, Pending, Recorded, SetAside, reservation_of, unreadable
 from tests.fakes.kit.unit_of_work import InMemoryUnitOfWork, transaction
 from tests.fakes.scheduler.builders import NOW
@@ -33,7 +36,18 @@ class Row:
     pool: str
     entry: Input
     applied: int | None = None
+    applied_at: datetime | None = None
     rejected: str | None = None
+
+
+class Reached(NamedTuple):
+    """How far a pool has come."""
+
+    applied: int = 0
+    decided: int = 0
+    now: datetime = LONG_AGO
+    memory: str = ""
+    memory_at: int = 0
 
 
 @dataclass
@@ -43,13 +57,15 @@ class Tables:
     inputs: list[Row] = field(default_factory=list)
     nodes: dict[tuple[str, str], tuple[int, Node]] = field(default_factory=dict)
     tenants: dict[tuple[str, UUID], Tenant] = field(default_factory=dict)
-    waiting: dict[Key, tuple[str, Request]] = field(default_factory=dict)
+    waiting: dict[Key, tuple[str, Waiting]] = field(default_factory=dict)
     reserved: dict[Key, tuple[str, Reservation]] = field(default_factory=dict)
     closed: set[Key] = field(default_factory=set)
+    requests: dict[Key, Request] = field(default_factory=dict)
+    """All that was ever placed or queued."""
+    claims: dict[tuple[str, UUID], Claim] = field(default_factory=dict)
     decisions: list[tuple[int, Recorded]] = field(default_factory=list)
     """With the number of the input that led to each."""
-    reached: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Applied and decided, by pool."""
+    reached: dict[str, Reached] = field(default_factory=dict)
     events: list[Event[Any]] = field(default_factory=list)
     epochs: dict[str, int] = field(default_factory=dict)
 
@@ -115,18 +131,25 @@ class InMemoryPoolStore:
     def __init__(self, database: InMemoryDatabase) -> None:
         self._database = database
 
-    async def load(self, work: UnitOfWork, pool: str) -> Snapshot:
+    async def load(self, work: UnitOfWork, pool: str, policy: Policy) -> Snapshot:
         tables = self._database.tables
-        applied, decided = tables.reached.get(pool, (0, 0))
+        reached = tables.reached.get(pool, Reached())
         nodes = sorted((rank, node) for (owner, _), (rank, node) in tables.nodes.items() if owner == pool)
+        requests = sorted(tables.requests.values(), key=lambda request: request.arrival)
         return Snapshot(
             pool,
+            policy,
             nodes=[node for _, node in nodes],
             tenants=[tenant for (owner, _), tenant in tables.tenants.items() if owner == pool],
             reservations=[reservation for owner, reservation in tables.reserved.values() if owner == pool],
-            waiting=[request for owner, request in tables.waiting.values() if owner == pool],
-            applied=applied,
-            decided=decided,
+            waiting=[waiting for owner, waiting in tables.waiting.values() if owner == pool],
+            claims=[claim for (owner, _), claim in sorted(tables.claims.items()) if owner == pool],
+            recent=[
+                (shape_of(each.resources), each.replicas * each.resources.workers)
+                for each in requests
+                if each.pool == pool and each.arrival > reached.memory_at
+            ],
+            **reached._asdict(),
         )
 
     async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending | SetAside]:
@@ -151,34 +174,36 @@ class InMemoryPoolStore:
     async def save(self, work: UnitOfWork, snapshot: Snapshot, applied: Sequence[Applied]) -> None:
         tables, pool = self._database.tables, snapshot.pool
         for item in applied:
-            tables.inputs[item.id].applied = item.number
+            if item.id is not None:
+                tables.inputs[item.id].applied, tables.inputs[item.id].applied_at = item.number, item.at
             for change in item.changes:
                 if isinstance(change, NodeChanged):
                     tables.nodes[pool, change.node.name] = (change.rank, change.node)
                 else:
                     tables.tenants[pool, change.tenant.tenant_id] = change.tenant
-            for recorded in item.recorded:
-                self._keep(pool, recorded)
-                tables.decisions.append((item.number, recorded))
-        tables.reached[pool] = (snapshot.applied, snapshot.decided)
+            tables.decisions += [(item.number, recorded) for recorded in item.recorded]
+        for reservation_id, touched in snapshot.touched.items():
+            self._keep(snapshot, reservation_id, touched)
+        for claimant in snapshot.claims_touched:
+            tables.claims.pop((pool, claimant), None)
+            if claimant in snapshot.claims:
+                tables.claims[pool, claimant] = snapshot.claims[claimant]
+        memory = snapshot.chooser.memory
+        tables.reached[pool] = Reached(snapshot.applied, snapshot.decided, snapshot.now, memory, snapshot.memory_at)
 
-    def _keep(self, pool: str, recorded: Recorded) -> None:
-        tables, outcome = self._database.tables, recorded.outcome
-        if isinstance(outcome, Released):
-            key = outcome.tenant_id, outcome.reservation_id
-            tables.waiting.pop(key, None)
-            tables.reserved.pop(key, None)
+    def _keep(self, snapshot: Snapshot, reservation_id: UUID, touched: Touched) -> None:
+        tables, key = self._database.tables, (touched.tenant_id, reservation_id)
+        held, waiting = snapshot.reservations.get(reservation_id), snapshot.queue.find(reservation_id)
+        for rows in (tables.reserved, tables.waiting):
+            rows.pop(key, None)
+        if touched.request is not None:
+            tables.requests[key] = touched.request
+        if held is not None:
+            tables.reserved[key] = (snapshot.pool, held)
+        if waiting is not None:
+            tables.waiting[key] = (snapshot.pool, waiting)
+        if held is None and waiting is None:
             tables.closed.add(key)
-        elif isinstance(outcome, Decided):
-            request, decision = outcome.request, outcome.decision
-            key = request.tenant_id, request.reservation_id
-            tables.waiting.pop(key, None)
-            if isinstance(decision, Placed):
-                tables.reserved[key] = (pool, Reservation(request, decision.allocations))
-            elif isinstance(decision, Queued):
-                tables.waiting[key] = (pool, request)
-            else:
-                tables.closed.add(key)
 
 
 def _read(number: int, entry: Input) -> Pending | SetAside:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.deployment import DeploymentCancelled
-from services.scheduler.domain.apply import request_of
+from services.scheduler.domain.asking import request_of
 from services.scheduler.domain.decision import NodeChanged, TenantChanged
 from services.scheduler.domain.errors import UnexpectedInputError
 from tests.fakes.scheduler.builders import (
@@ -35,7 +35,7 @@ def test_a_release_gives_back_exactly_and_only_once() -> None:
     assert [summary(each) for each in pool.when(release("a"))] == ["released 600"]
     assert [summary(each) for each in pool.when(release("a"))] == ["released 0"]
     assert pool.snapshot.cluster.gpu_free.tolist() == [2000]
-    assert pool.snapshot.gpu_milli_held[identity("nobody")] == 0
+    assert pool.snapshot.shares.gpu_milli(identity("nobody")) == 0
 
 
 def test_a_release_that_overtakes_its_request_closes_it() -> None:

@@ -7,7 +7,7 @@ import pytest
 from schemas.base import EventData
 from schemas.placement import QueueReason
 from schemas.resources import Allocation
-from services.scheduler.domain.apply import request_of
+from services.scheduler.domain.asking import request_of
 from services.scheduler.domain.decide import decide
 from services.scheduler.domain.decision import Alternative, Placed, Queued, Rejected
 from services.scheduler.domain.policies import policy_named

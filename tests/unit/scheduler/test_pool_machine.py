@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from schemas.base import EventData
-from services.scheduler.domain.apply import retry
 from services.scheduler.domain.decision import Decided, Placed, Queued, Rejected, Released
-from services.scheduler.domain.policies import policy_named
+from services.scheduler.domain.settle import settle
 from services.scheduler.domain.snapshot import Snapshot
 from tests.fakes.scheduler.builders import (
     OTHER_TEAM,
@@ -98,19 +97,21 @@ class PoolMachine(RuleBasedStateMachine):
     @invariant()
     def what_is_taken_is_what_the_reservations_hold(self) -> None:
         snapshot = self.pool.snapshot
-        again = Snapshot("default", nodes=snapshot.cluster.nodes, reservations=snapshot.reservations.values())
+        again = Snapshot(
+            "default", snapshot.policy, nodes=snapshot.cluster.nodes, reservations=snapshot.reservations.values()
+        )
         width = snapshot.cluster.device_taken.shape[1] - again.cluster.device_taken.shape[1]
         assert np.array_equal(
             snapshot.cluster.device_taken, np.pad(again.cluster.device_taken, ((0, 0), (0, max(width, 0))))
         )
         assert np.array_equal(snapshot.cluster.cpu, again.cluster.cpu)
         assert np.array_equal(snapshot.cluster.memory, again.cluster.memory)
-        assert +snapshot.gpu_milli_held == +again.gpu_milli_held
+        assert {t: +h for t, h in snapshot.shares.held.items() if +h} == {t: +h for t, h in again.shares.held.items() if +h}
 
     @invariant()
     def no_tenant_is_over_its_limit(self) -> None:
         for tenant_id, limit in self.limits.items():
-            assert self.pool.snapshot.gpu_milli_held[tenant_id] <= limit
+            assert self.pool.snapshot.shares.gpu_milli(tenant_id) <= limit
 
     @invariant()
     def a_release_returns_exactly_what_was_reserved(self) -> None:
@@ -128,7 +129,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_waits_who_could_be_placed(self) -> None:
-        assert retry(self.pool.snapshot, policy_named("default")) == []
+        assert settle(self.pool.snapshot) == []
 
     def teardown(self) -> None:
         """The same log gives the same allocations."""

@@ -6,7 +6,7 @@ import json
 from types import SimpleNamespace
 from typing import Any, cast
 
-from services.scheduler.adapters.rows import request_from
+from services.scheduler.adapters.requests import request_from
 from tests.fakes.scheduler.builders import TEAM, gpus, identity
 
 

@@ -1,0 +1,70 @@
+"""Places that are kept for a waiting request: made when others are asked to drain or a start is promised, ended when it
+starts, is withdrawn, or the places are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from uuid import UUID
+
+from services.scheduler.domain.decision import DrainWithdrawn
+from services.scheduler.domain.model import Claim, Victim
+from services.scheduler.domain.snapshot import Snapshot
+
+
+@contextmanager
+def lifted(snapshot: Snapshot, claims: Iterable[Claim]) -> Iterator[None]:
+    """Within the block what is kept by these claims is free."""
+    kept = [(claim.resources, allocation) for claim in claims for allocation in claim.allocations]
+    for resources, allocation in kept:
+        snapshot.cluster.let_go(resources, allocation)
+    try:
+        yield
+    finally:
+        for resources, allocation in kept:
+            snapshot.cluster.hold(resources, allocation)
+
+
+def withdraw(snapshot: Snapshot, claimant: UUID, reason: str) -> list[DrainWithdrawn]:
+    """End the claim; who was still to drain for it may stay."""
+    withdrawn = []
+    for victim in snapshot.drop_claim(claimant):
+        held = snapshot.reservations.get(victim.reservation_id)
+        if held is not None:
+            withdrawn.append(DrainWithdrawn(held.request, victim.replicas, claimant, reason))
+    return withdrawn
+
+
+def gone(snapshot: Snapshot, reservation_id: UUID, replicas: tuple[int, ...]) -> None:
+    """Replicas are gone: nobody waits for them to drain any more. What is kept stays kept."""
+    for claim in list(snapshot.claims.values()):
+        victims = tuple(filter(None, (_without(victim, reservation_id, replicas) for victim in claim.victims)))
+        if victims != claim.victims:
+            snapshot.claims[claim.reservation_id] = replace(claim, victims=victims)
+            snapshot.claims_touched.add(claim.reservation_id)
+
+
+def _without(victim: Victim, reservation_id: UUID, replicas: tuple[int, ...]) -> Victim | None:
+    if victim.reservation_id != reservation_id:
+        return victim
+    rest = tuple(replica for replica in victim.replicas if replica not in replicas)
+    return Victim(reservation_id, rest) if rest else None
+
+
+def drop_broken(snapshot: Snapshot) -> list[DrainWithdrawn]:
+    """End the claims on places that are no more: their node takes nothing new, or a device of it broke."""
+    broken = [claim.reservation_id for claim in snapshot.claims.values() if not _stands(snapshot, claim)]
+    return [each for claimant in broken for each in withdraw(snapshot, claimant, "the place is gone")]
+
+
+def _stands(snapshot: Snapshot, claim: Claim) -> bool:
+    cluster = snapshot.cluster
+    for allocation in claim.allocations:
+        row = cluster.row_of[allocation.node]
+        node = cluster.nodes[row]
+        if not cluster.is_open[row] or any(
+            device >= node.gpu_count or device in node.failed_devices for device in allocation.devices
+        ):
+            return False
+    return True

@@ -1,0 +1,129 @@
+"""Who holds how much of a pool, and what is a fair share of it.
+
+Dominant-resource fairness (Ghodsi et al., NSDI '11) over what goes beyond guarantees, with weights: a tenant's share is
+its largest part of any resource of the pool that it holds beyond its guarantee, divided by its weight. The tenant with
+the smallest share goes first, so what is nobody's guarantee is divided by weight: of 100 GPUs, with guarantees of 10
+and weights of 3 and 1, two tenants that want everything get 70 and 30.
+
+Each guaranteed GPU brings its part of the pool's CPU and memory with it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from uuid import UUID
+
+from schemas.resources import Allocation, Resources
+from schemas.tenant import GpuQuota
+from services.scheduler.domain.cluster import Cluster
+from services.scheduler.domain.model import Request, Reservation, Tenant
+
+ALL = ""
+"""The resource that all GPUs together are; also the key of a quota for all models."""
+CPU, MEMORY = "cpu", "memory"
+"""Keys of thousandths of a core and of MiB; no GPU model is named like that (models are upper case in all sources)."""
+SCALE = 10**9
+"""Shares are whole numbers of billionths: no rounding decides whose turn it is."""
+
+
+class Shares:
+    """Holdings of the tenants in one pool."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.held: defaultdict[UUID, Counter[str]] = defaultdict(Counter)
+        """By tenant and resource: a GPU model, ALL, CPU or MEMORY."""
+        self.in_use: Counter[str] = Counter()
+        """The same over all tenants."""
+        self._totals: Counter[str] | None = None
+
+    @property
+    def totals(self) -> Counter[str]:
+        """What the open nodes have, by resource."""
+        if self._totals is None:
+            cluster = self._cluster
+            self._totals = Counter(cluster.model_milli())
+            self._totals[ALL] = sum(self._totals.values())
+            self._totals[CPU] = int(cluster.cpu[0, cluster.is_open].sum())
+            self._totals[MEMORY] = int(cluster.memory[0, cluster.is_open].sum())
+        return self._totals
+
+    def nodes_changed(self) -> None:
+        """Let the totals be counted anew."""
+        self._totals = None
+
+    def take(self, reservation: Reservation) -> None:
+        """Count what the reservation holds."""
+        self._count(reservation, 1)
+
+    def give(self, reservation: Reservation) -> None:
+        """Count it no more."""
+        self._count(reservation, -1)
+
+    def gpu_milli(self, tenant_id: UUID, model: str = ALL) -> int:
+        """Thousandths of a GPU that the tenant holds, of one model or of all."""
+        return self.held[tenant_id][model] if tenant_id in self.held else 0
+
+    def share(self, tenant: Tenant, request: Request, replicas: int) -> int:
+        """The tenant's share in billionths once it had the request too; 0 within its guarantees."""
+        holds = self.held[tenant.tenant_id] if tenant.tenant_id in self.held else Counter[str]()
+        totals = self.totals
+        largest = 0
+        asked = dict(demand_of(request.resources, replicas))
+        for resource in {*holds, *asked}:
+            total = totals[resource]
+            beyond = holds[resource] + asked.get(resource, 0) - self._guarantee(tenant, resource)
+            if beyond > 0 and total > 0:
+                largest = max(largest, beyond * SCALE // (total * tenant.weight))
+        return largest
+
+    def beyond_guarantee(self, tenant: Tenant) -> int:
+        """Thousandths of a GPU that the tenant holds beyond its guarantee for all models."""
+        return max(0, self.gpu_milli(tenant.tenant_id) - self._guarantee(tenant, ALL))
+
+    def _guarantee(self, tenant: Tenant, resource: str) -> int:
+        if not tenant.quotas:
+            return 0
+        if resource in (CPU, MEMORY):
+            gpus = max(self.totals[ALL], 1)
+            return self.totals[resource] * min(self._guarantee(tenant, ALL), gpus) // gpus
+        quota = quota_of(tenant, resource)
+        if quota is not None:
+            return quota.guaranteed_milli
+        return sum(each.guaranteed_milli for each in tenant.quotas) if resource == ALL else 0
+
+    def _count(self, reservation: Reservation, sign: int) -> None:
+        request = reservation.request
+        holds = self.held[request.tenant_id]
+        for allocation in reservation.allocations:
+            model = self._cluster.nodes[self._cluster.row_of[allocation.node]].gpu_model
+            for resource, amount in _taken(request.resources, allocation, model):
+                holds[resource] += sign * amount
+                self.in_use[resource] += sign * amount
+
+
+def _taken(resources: Resources, allocation: Allocation, model: str) -> Iterator[tuple[str, int]]:
+    gpu = len(allocation.devices) * allocation.gpu_milli
+    if gpu:
+        yield ALL, gpu
+        yield model, gpu
+    yield CPU, resources.cpu_milli
+    yield MEMORY, resources.memory_mib
+
+
+def demand_of(resources: Resources, replicas: int) -> Iterator[tuple[str, int]]:
+    """What so many replicas ask for by resource; of a GPU model only where no other will do."""
+    gpu = replicas * resources.total_gpu_milli
+    if gpu:
+        yield ALL, gpu
+        if len(resources.gpu_models) == 1:
+            yield resources.gpu_models[0], gpu
+    pods = replicas * resources.workers
+    yield CPU, pods * resources.cpu_milli
+    yield MEMORY, pods * resources.memory_mib
+
+
+def quota_of(tenant: Tenant, model: str) -> GpuQuota | None:
+    """The tenant's quota for this model (ALL: for all together); None when it has none."""
+    return next((quota for quota in tenant.quotas if quota.gpu_model == model), None)

@@ -1,0 +1,74 @@
+"""The steps of a batch: inputs applied one after another to a snapshot, each at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from schemas.capacity import TimePassed
+from schemas.tenant import PLATFORM_TENANT
+from services.kit.clock import Clock
+from services.kit.observability import metrics
+from services.scheduler.domain.apply import apply
+from services.scheduler.domain.decision import Outcome
+from services.scheduler.domain.model import Cause, Input
+from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.ports import Pending
+
+BUDGET = timedelta(seconds=1)
+"""A batch ends early after this, so that nobody waits long for what was decided."""
+
+
+class InapplicableError(Exception):
+    """Applying an input failed, and left the snapshot and the transaction half changed: neither can be used."""
+
+    def __init__(self, item: Pending, error: Exception) -> None:
+        super().__init__(f"input {item.id}: {error}")
+        self.item = item
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One input that was applied to the snapshot, and what came of it."""
+
+    item_id: int | None
+    """The `Pending.id`; None of the passing of time."""
+    entry: Input
+    number: int
+    """Of the input, in the pool's order."""
+    at: datetime
+    """The time that it was applied at, UTC."""
+    outcomes: tuple[Outcome, ...]
+
+
+def take_steps(snapshot: Snapshot, pending: Sequence[Pending], clock: Clock) -> list[Step]:
+    """Apply what is due by time, then the inputs, until the budget is spent. Raises `InapplicableError`."""
+    started = clock.now()
+    steps: list[Step] = []
+    due = snapshot.next_due()
+    if due is not None and due <= started:
+        steps.append(_step(snapshot, None, passing_of_time(snapshot.pool), started))
+    for item in pending:
+        now = clock.now()
+        if steps and now - started > BUDGET:
+            break
+        try:
+            steps.append(_step(snapshot, item.id, item.entry, now))
+        except Exception as error:
+            raise InapplicableError(item, error) from error
+    return steps
+
+
+def passing_of_time(pool: str) -> Input:
+    """The input that nobody recorded."""
+    return Input(TimePassed(pool=pool), PLATFORM_TENANT, Cause("", ""))
+
+
+def _step(snapshot: Snapshot, item_id: int | None, entry: Input, now: datetime) -> Step:
+    began = time.perf_counter()
+    outcomes = apply(snapshot, entry, now)
+    metrics.DECIDE_SECONDS.labels(snapshot.pool).observe(time.perf_counter() - began)
+    return Step(item_id, entry, snapshot.applied, snapshot.now, tuple(outcomes))
