@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from services.scheduler.domain.errors import UnknownPolicyError
 from services.scheduler.domain.policies.best_fit import BestFit
+from services.scheduler.domain.policies.clustering import Clustering
+from services.scheduler.domain.policies.dot_product import DotProduct
+from services.scheduler.domain.policies.fgd import Fgd
 from services.scheduler.domain.policies.interface import Policy
 from services.scheduler.domain.policies.least_loaded import LeastLoaded
+from services.scheduler.domain.policies.packing import Packing
+from services.scheduler.domain.policies.random import Random
 
-POLICIES: dict[str, Policy] = {policy.name: policy for policy in (BestFit(), LeastLoaded())}
+POLICIES: dict[str, Policy] = {
+    policy.name: policy for policy in (Random(), LeastLoaded(), BestFit(), DotProduct(), Packing(), Clustering(), Fgd())
+}
 DEFAULT = "best_fit"
 
 

@@ -38,6 +38,6 @@ class BestFit:
         gpu_left = cluster.gpu_free[rows] - shape.total_gpu_milli
         return np.asarray(-(cpu_left * LARGEST_GPU_MILLI + gpu_left * LARGEST_CPU_MILLI), np.int64)
 
-    def devices(self, free: Ints, shape: Shape) -> tuple[int, ...]:
+    def devices(self, cluster: Cluster, row: int, shape: Shape) -> tuple[int, ...]:
         """The tightest device; for whole GPUs the lowest free indexes."""
-        return tightest(free, shape)
+        return tightest(cluster.device_free[row], shape)

@@ -30,9 +30,9 @@ class LeastLoaded:
         gpu = _percent(cluster.gpu_free[rows], devices * WHOLE_GPU_MILLI)
         return np.asarray(np.where(devices > 0, (cpu + gpu) // 2, cpu), np.int64)
 
-    def devices(self, free: Ints, shape: Shape) -> tuple[int, ...]:
+    def devices(self, cluster: Cluster, row: int, shape: Shape) -> tuple[int, ...]:
         """The emptiest devices."""
-        return emptiest(free, shape)
+        return emptiest(cluster.device_free[row], shape)
 
 
 def _percent(part: Ints, whole: Ints) -> Ints:

@@ -28,8 +28,8 @@ class Rule(Protocol):
     def scores(self, cluster: Cluster, rows: Ints, shape: Shape) -> Ints:
         """A score for each of the rows, all of which can take the pod, shape (rows,). Of each row by itself."""
 
-    def devices(self, free: Ints, shape: Shape) -> tuple[int, ...]:
-        """Indexes of the devices for the pod, ascending, by what each device of the node has free, shape (devices,)."""
+    def devices(self, cluster: Cluster, row: int, shape: Shape) -> tuple[int, ...]:
+        """Indexes of the devices for a pod that asks for some, on a row that can take it, ascending."""
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class ScoringChooser:
         row = int(scores.argmax()) if scores.size else 0
         if not scores.size or scores[row] == UNFIT:
             return None
-        devices = self._rule.devices(self._cluster.device_free[row], shape) if shape.gpu_count else ()
+        devices = self._rule.devices(self._cluster, row, shape) if shape.gpu_count else ()
         return Choice(row, devices, int(scores[row]))
 
     def ranking(self, shape: Shape, most: int, allowed: Flags | None = None) -> Ranking:
@@ -71,6 +71,10 @@ class ScoringChooser:
 
     def saw(self, shape: Shape, pods: int = 1) -> None:
         """Nothing to remember."""
+
+    def forget(self) -> None:
+        """Compute all scores anew from now on: the rule changed."""
+        self._kept.clear()
 
     def _among(self, shape: Shape, allowed: Flags | None) -> Ints:
         """Scores of all rows, UNFIT where the pod cannot or may not go, shape (nodes,)."""

@@ -1,0 +1,19 @@
+"""Compilation of the inner loops, which numpy alone cannot express, to machine code.
+
+What is compiled is kept on disk beside the module, so that only the first process on a machine waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
+
+from numba import njit
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """The function compiled. It may use numbers, numpy arrays, tuples of them, and other compiled functions."""
+    return cast(Callable[Parameters, Result], njit(cache=True)(function))

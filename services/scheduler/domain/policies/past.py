@@ -1,0 +1,76 @@
+"""The recent past of a pool: which pods were asked for lately, in blocks, as text that outlives a restart.
+
+The memory changes only when a block is complete. Whoever makes a chooser from it tells it again what was asked for
+since then, and has the same chooser as before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from services.scheduler.domain.policies.workload import PRIOR, Workload
+from services.scheduler.domain.shape import Shape
+
+BLOCK = 500
+"""Pods between two refreshes. The first ones come sooner: after 50, 100, 200 and 400 pods."""
+FIRST_BLOCK = 50
+REMEMBERED = 4_000
+"""Pods that are remembered unless told otherwise."""
+
+
+class Past:
+    """Counts of the last pods; or a workload that is given and stays as it is."""
+
+    def __init__(self, remembered: int = REMEMBERED, blocks: Iterable[Workload] = (), is_fixed: bool = False) -> None:
+        self._remembered = remembered
+        self._blocks = [dict(block) for block in blocks]
+        self._is_fixed = is_fixed
+        self._current: Counter[Shape] = Counter()
+        self._pods = sum(sum(block.values()) for block in self._blocks)
+
+    def saw(self, shape: Shape, pods: int) -> bool:
+        """Count the pods; whether they completed a block, so that the workload is another now."""
+        self._current[shape] += pods
+        seen = self._current.total()
+        if seen < min(BLOCK, self._remembered, max(FIRST_BLOCK, self._pods)):
+            return False
+        if not self._is_fixed:
+            self._blocks.append(dict(self._current))
+            self._drop_old()
+        self._current.clear()
+        return True
+
+    def workload(self) -> Workload:
+        """What to expect: the pods that are remembered, or before the first block the prior."""
+        pods: Counter[Shape] = Counter()
+        for block in self._blocks:
+            pods.update(block)
+        return pods or PRIOR
+
+    def as_json(self) -> dict[str, Any]:
+        """The complete blocks, each shape written once."""
+        shapes = {shape: number for number, shape in enumerate(sorted(self.workload()))}
+        blocks = [[[shapes[shape], pods] for shape, pods in block.items()] for block in self._blocks]
+        return {"fixed": self._is_fixed, "shapes": list(shapes), "blocks": blocks}
+
+    def _drop_old(self) -> None:
+        self._pods = sum(sum(block.values()) for block in self._blocks)
+        while self._pods > self._remembered and len(self._blocks) > 1:
+            self._pods -= sum(self._blocks.pop(0).values())
+
+
+def past_of(told: dict[str, Any], remembered: int = REMEMBERED) -> Past:
+    """The past that `as_json` told; an empty one of an empty memory."""
+    if not told:
+        return Past(remembered)
+    shapes = [Shape(cpu, memory, count, milli, tuple(models)) for cpu, memory, count, milli, models in told["shapes"]]
+    blocks = [{shapes[number]: pods for number, pods in block} for block in told["blocks"]]
+    return Past(remembered, blocks, told["fixed"])
+
+
+def fixed_memory(workload: Workload) -> str:
+    """The memory of a chooser that expects this workload for ever, for experiments with a known distribution."""
+    return json.dumps({"past": Past(blocks=[workload], is_fixed=True).as_json()}, separators=(",", ":"))
