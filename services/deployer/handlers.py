@@ -1,10 +1,10 @@
 """One function per message. Handlers run in any copy and only record; the owner's loop does the work.
 
-Message                                   recorded as
-DeploymentRequested                       a requested revision
-DeploymentCancelled, Pause/Resume/…       a command
-CapacityQueued/Reserved/Rejected/Released an answer about a reservation
-TenantSuspended, TenantResumed            whether the tenant may start anything
+Message                              recorded as
+DeploymentRequested                  a requested revision
+DeploymentCancelled, Pause/Resume/…  a command
+Capacity…, Preemption…               what is known of a reservation
+TenantSuspended, TenantResumed       whether the tenant may start anything
 """
 
 from __future__ import annotations
@@ -15,10 +15,19 @@ from loguru import logger
 
 from schemas.deployment import DeploymentCancelled, DeploymentRequested
 from schemas.envelope import Event
-from schemas.placement import CapacityQueued, CapacityRejected, CapacityReleased, CapacityReserved, PlacementEvent
+from schemas.placement import (
+    CapacityLost,
+    CapacityQueued,
+    CapacityRejected,
+    CapacityReleased,
+    CapacityReserved,
+    PlacementEvent,
+    PreemptionRequested,
+    PreemptionWithdrawn,
+)
 from schemas.rollout import AbortRollout, PauseRollout, PromoteRollout, ResumeRollout, RolloutCommand
 from schemas.tenant import TenantResumed, TenantSuspended
-from services.deployer.domain.observation import Answer, AnswerKind, CommandKind, Request
+from services.deployer.domain.observation import CommandKind, Request
 from services.deployer.ports import Intake
 from services.kit.errors import PermanentError
 from services.kit.messaging.dispatch import HandlerTable
@@ -49,8 +58,8 @@ class Handlers:
         await self._record(event, work, event.data.deployment_id, command_kind(event.data), event.data.reason)
 
     async def note_answer(self, event: Event[PlacementEvent], work: UnitOfWork) -> None:
-        """The scheduler decided about a reservation."""
-        await self._intake.answer(work, event.data, answer_of(event.data), tenant_of(event))
+        """The scheduler decided something about a reservation."""
+        await self._intake.answer(work, event.data, tenant_of(event))
 
     async def suspend_tenant(self, event: Event[TenantSuspended], work: UnitOfWork) -> None:
         """The tenant may start nothing new: what is on its way is given up, what is stable stays."""
@@ -86,19 +95,6 @@ def command_kind(data: RolloutCommand) -> CommandKind:
     return kinds[type(data)]
 
 
-def answer_of(data: PlacementEvent) -> Answer:
-    """The scheduler's word as the domain reads it."""
-    if isinstance(data, CapacityReserved):
-        return Answer(AnswerKind.RESERVED, data.explanation, data.allocations)
-    if isinstance(data, CapacityQueued):
-        return Answer(AnswerKind.QUEUED, f"{data.reason}: {data.detail}"[:2000])
-    if isinstance(data, CapacityRejected):
-        return Answer(AnswerKind.REJECTED, f"{data.reason}: {data.detail}"[:2000])
-    if isinstance(data, CapacityReleased):
-        return Answer(AnswerKind.RELEASED, data.reason)
-    raise PermanentError(f"no rule for {data.type}")
-
-
 def tenant_of(
     event: Event[DeploymentRequested] | Event[DeploymentCancelled] | Event[RolloutCommand] | Event[PlacementEvent],
 ) -> UUID:
@@ -122,6 +118,9 @@ def handler_table(intake: Intake) -> HandlerTable:
         CapacityReserved: handlers.note_answer,
         CapacityRejected: handlers.note_answer,
         CapacityReleased: handlers.note_answer,
+        CapacityLost: handlers.note_answer,
+        PreemptionRequested: handlers.note_answer,
+        PreemptionWithdrawn: handlers.note_answer,
         TenantSuspended: handlers.suspend_tenant,
         TenantResumed: handlers.resume_tenant,
     }

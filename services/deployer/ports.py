@@ -11,9 +11,10 @@ from schemas.placement import PlacementEvent
 from schemas.resources import Resources
 from schemas.rollout import Measurement
 from schemas.tenant import TenantSuspended
-from services.deployer.domain.model import Rollout, Slot
+from services.deployer.domain.model import Rollout
 from services.deployer.domain.node import Node, NodeChange
-from services.deployer.domain.observation import Answer, ClusterView, CommandKind, Inbound, Request, Window
+from services.deployer.domain.observation import ClusterView, CommandKind, Inbound, Request, Window
+from services.deployer.domain.revision import Slot
 from services.deployer.domain.transition import Transition
 from services.kit.messaging.origin import Origin
 from services.kit.persistence.leases import Lease
@@ -133,8 +134,8 @@ class Intake(Protocol):
     ) -> bool:
         """Somebody asks something; returns False when no such deployment of the tenant is known."""
 
-    async def answer(self, work: UnitOfWork, event: PlacementEvent, answer: Answer, tenant_id: UUID) -> None:
-        """The scheduler's last word about a reservation."""
+    async def answer(self, work: UnitOfWork, event: PlacementEvent, tenant_id: UUID) -> None:
+        """The scheduler said something about a reservation: it changes what is known of it (`domain.answers`)."""
 
     async def suspend(self, work: UnitOfWork, tenant: TenantSuspended) -> None:
         """The tenant may start nothing."""

@@ -1,6 +1,8 @@
 """The control API: apply and read workloads, routes, behaviours, settings, measurements.
 
 GET    /healthz, /nodes, /status, /settings
+PUT    /nodes/{name}                 {"failed_devices": [1], "is_cordoned": true, …}: change, add or bring back a node
+DELETE /nodes/{name}                 the node is gone, and its pods with it
 POST   /deployments/query            {"ids": […]}: workloads and route of each
 PUT    /workloads/{d}/{revision}     ?if_version=N (0 = absent); 409 when it is another
 DELETE /workloads/{d}/{revision}
@@ -24,7 +26,7 @@ from pydantic import ValidationError
 from infra.local.simulators.behaviour import Behaviour, Behaviours
 from infra.local.simulators.gateway import SimulatedGateway
 from infra.local.simulators.measurements import Measurements
-from infra.local.simulators.nodes import Node
+from infra.local.simulators.nodes import Nodes
 from infra.local.simulators.routes import Routes, Shares
 from infra.local.simulators.settings import SimulatorSettings
 from infra.local.simulators.workloads import ConflictError, Workloads, WorkloadSpec
@@ -39,7 +41,7 @@ class ControlApi:
 
     def __init__(
         self,
-        nodes: list[Node],
+        nodes: Nodes,
         settings: SimulatorSettings,
         behaviours: Behaviours,
         workloads: Workloads,
@@ -62,6 +64,8 @@ class ControlApi:
             [
                 web.get("/healthz", self._healthz),
                 web.get("/nodes", self._list_nodes),
+                web.put("/nodes/{name}", self._put_node),
+                web.delete("/nodes/{name}", self._remove_node),
                 web.get("/status", self._status),
                 web.get("/settings", self._get_settings),
                 web.put("/settings", self._put_settings),
@@ -96,7 +100,14 @@ class ControlApi:
         return web.json_response({"ok": True})
 
     async def _list_nodes(self, _: web.Request) -> web.Response:
-        return web.json_response({"nodes": [node.as_json() for node in self._nodes]})
+        return web.json_response({"nodes": [node.as_json() for node in self._nodes.listed()]})
+
+    async def _put_node(self, request: web.Request) -> web.Response:
+        return web.json_response(self._nodes.put(request.match_info["name"], await request.json()).as_json())
+
+    async def _remove_node(self, request: web.Request) -> web.Response:
+        self._nodes.remove(request.match_info["name"])
+        return web.json_response({})
 
     async def _status(self, _: web.Request) -> web.Response:
         pods = self._workloads.pods()

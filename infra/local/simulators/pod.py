@@ -14,6 +14,8 @@ from infra.local.simulators.settings import SimulatorSettings
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_OUTPUT_TOKENS = 16
+SUDDENLY_SECONDS = 0.01
+"""How long requests of a pod that dies go on: aiohttp takes 0 for no limit."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class SimulatedPod:
     def __init__(self, name: str, spec: PodSpec, behaviours: Behaviours, settings: SimulatorSettings) -> None:
         self.name = name
         self.spec = spec
-        self.is_ready = False
-        """Whether it answers requests: loaded, and not about to end."""
+        self.is_broken = False
+        """Whether a device under it does not work."""
         self.port = 0
         """Where it listens; 0 before it does."""
         self._behaviours = behaviours
@@ -47,10 +49,21 @@ class SimulatedPod:
         self._requests = 0
         self._errors = 0
         self._ending = asyncio.Event()
+        self._is_loaded = False
+        self._dead = asyncio.Event()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it answers requests: loaded, not about to end, and on devices that work."""
+        return self._is_loaded and not self.is_broken and not self._ending.is_set()
+
+    def die(self) -> None:
+        """Its node is gone, and it with its requests."""
+        self._dead.set()
+        self._ending.set()
 
     def end(self) -> None:
         """Take no more requests, finish those in flight, then be gone."""
-        self.is_ready = False
         self._ending.set()
 
     async def run(self) -> None:
@@ -61,18 +74,30 @@ class SimulatedPod:
         try:
             await self._load()
             await self._ending.wait()
-            await asyncio.sleep(self._settings.drain_seconds)
-            await self._idle.wait()
+            await self._drain()
         finally:
             listener.close()
-            await server.shutdown(timeout=1)
+            await server.shutdown(timeout=SUDDENLY_SECONDS if self._dead.is_set() else 1)
+
+    async def _drain(self) -> None:
+        """Finish what is in flight, unless the pod dies meanwhile."""
+        waits = [asyncio.create_task(self._finish()), asyncio.create_task(self._dead.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _finish(self) -> None:
+        await asyncio.sleep(self._settings.drain_seconds)
+        await self._idle.wait()
 
     async def _load(self) -> None:
         behaviour = self._behaviours.get(self.spec.model, self.spec.version)
         seconds = self._settings.load_seconds if behaviour.load_seconds is None else behaviour.load_seconds
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ending.wait(), seconds)
-        self.is_ready = not self._ending.is_set()
+        self._is_loaded = True
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path == "/v1/infer" and request.method == "POST":

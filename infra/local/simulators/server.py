@@ -16,7 +16,7 @@ from infra.local.simulators.behaviour import Behaviours
 from infra.local.simulators.control import ControlApi
 from infra.local.simulators.gateway import SimulatedGateway
 from infra.local.simulators.measurements import Measurements
-from infra.local.simulators.nodes import Node
+from infra.local.simulators.nodes import Node, Nodes
 from infra.local.simulators.pod import LOOPBACK
 from infra.local.simulators.routes import Routes
 from infra.local.simulators.settings import SimulatorSettings
@@ -47,9 +47,10 @@ async def simulators(
     """The simulators on loopback for the length of the block; port 0 = any free one."""
     settings = settings or SimulatorSettings()
     behaviours, measurements, routes = Behaviours(), Measurements(), Routes(settings)
-    workloads = Workloads(nodes, behaviours, settings)
+    present = Nodes(nodes)
+    workloads = Workloads(present, behaviours, settings)
     gateway = SimulatedGateway(workloads, routes, measurements)
-    control = ControlApi(nodes, settings, behaviours, workloads, routes, measurements, gateway)
+    control = ControlApi(present, settings, behaviours, workloads, routes, measurements, gateway)
     await gateway.open()
     runner = web.AppRunner(control.application(), access_log=None)
     await runner.setup()

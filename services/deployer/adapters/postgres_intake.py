@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Callable
 from uuid import UUID
@@ -11,8 +10,10 @@ from sqlalchemy import text
 
 from schemas.placement import PlacementEvent
 from schemas.tenant import TenantSuspended
+from services.deployer.adapters.answers import answer_of, columns_of
+from services.deployer.domain.answers import heard
 from services.deployer.domain.model import Rollout
-from services.deployer.domain.observation import Answer, CommandKind, Request
+from services.deployer.domain.observation import CommandKind, Request
 from services.kit.errors import PermanentError
 from services.kit.messaging.origin import Origin
 from services.kit.persistence.unit_of_work import UnitOfWork
@@ -47,10 +48,18 @@ INSERT_COMMAND = text(
 )
 UPSERT_ANSWER = text(
     """
-    INSERT INTO answer (tenant_id, reservation_id, deployment_id, kind, reason, allocations)
-    VALUES (:tenant, :reservation, :deployment, :kind, :reason, CAST(:allocations AS jsonb))
+    INSERT INTO answer (tenant_id, reservation_id, deployment_id, kind, reason, allocations, preemptions)
+    VALUES (:tenant, :reservation, :deployment, :kind, :reason, CAST(:allocations AS jsonb),
+       CAST(:preemptions AS jsonb))
     ON CONFLICT (tenant_id, reservation_id) DO UPDATE
-       SET kind = excluded.kind, reason = excluded.reason, allocations = excluded.allocations
+       SET kind = excluded.kind, reason = excluded.reason, allocations = excluded.allocations,
+           preemptions = excluded.preemptions
+    """
+)
+ANSWER = text(
+    """
+    SELECT kind, reason, allocations::text AS allocations, preemptions::text AS preemptions FROM answer
+    WHERE tenant_id = :tenant AND reservation_id = :reservation FOR UPDATE
     """
 )
 SUSPEND = text(
@@ -103,12 +112,13 @@ class PostgresIntake:
         await self._wake(work)
         return True
 
-    async def answer(self, work: UnitOfWork, event: PlacementEvent, answer: Answer, tenant_id: UUID) -> None:
-        """See `Intake.answer`."""
+    async def answer(self, work: UnitOfWork, event: PlacementEvent, tenant_id: UUID) -> None:
+        """See `Intake.answer`. Events of one deployment come in order, by one consumer at a time."""
         place = {"tenant": tenant_id, "deployment": event.deployment_id}
-        allocations = json.dumps([allocation.model_dump(mode="json") for allocation in answer.allocations])
-        values = {**place, "reservation": event.reservation_id, "kind": answer.kind.value, "reason": answer.reason}
-        await work.connection.execute(UPSERT_ANSWER, {**values, "allocations": allocations})
+        identity = {**place, "reservation": event.reservation_id}
+        row = (await work.connection.execute(ANSWER, identity)).mappings().first()
+        after = heard(answer_of(row) if row else None, event)
+        await work.connection.execute(UPSERT_ANSWER, {**identity, **columns_of(after)})
         await work.connection.execute(SIGNAL, place)
         await self._wake(work)
 

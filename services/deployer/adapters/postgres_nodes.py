@@ -12,13 +12,20 @@ from services.kit.messaging.origin import Origin
 from services.kit.persistence.database import Database
 from services.kit.persistence.leases import Lease
 
-KNOWN = text("SELECT name, pool, cpu_milli, memory_mib, gpu_count, gpu_model FROM node ORDER BY name")
+KNOWN = text(
+    """
+    SELECT name, pool, cpu_milli, memory_mib, gpu_count, gpu_model, failed_devices, is_cordoned, zone
+    FROM node ORDER BY name
+    """
+)
 UPSERT = text(
     """
-    INSERT INTO node (name, pool, cpu_milli, memory_mib, gpu_count, gpu_model)
-    VALUES (:name, :pool, :cpu_milli, :memory_mib, :gpu_count, :gpu_model)
+    INSERT INTO node (name, pool, cpu_milli, memory_mib, gpu_count, gpu_model, failed_devices, is_cordoned, zone)
+    VALUES (:name, :pool, :cpu_milli, :memory_mib, :gpu_count, :gpu_model,
+       CAST(:failed_devices AS integer[]), :is_cordoned, :zone)
     ON CONFLICT (name) DO UPDATE SET pool = excluded.pool, cpu_milli = excluded.cpu_milli,
-       memory_mib = excluded.memory_mib, gpu_count = excluded.gpu_count, gpu_model = excluded.gpu_model
+       memory_mib = excluded.memory_mib, gpu_count = excluded.gpu_count, gpu_model = excluded.gpu_model,
+       failed_devices = excluded.failed_devices, is_cordoned = excluded.is_cordoned, zone = excluded.zone
     """
 )
 DELETE = text("DELETE FROM node WHERE name = :name")
@@ -34,7 +41,8 @@ class PostgresNodeStore:
     async def known(self) -> Sequence[Node]:
         """See `NodeStore.known`."""
         async with self._database.unit_of_work() as work:
-            return [Node(**row) for row in (await work.connection.execute(KNOWN)).mappings()]
+            rows = (await work.connection.execute(KNOWN)).mappings()
+            return [Node(**{**row, "failed_devices": tuple(row["failed_devices"])}) for row in rows]
 
     async def save(self, lease: Lease, changes: Sequence[NodeChange]) -> None:
         """See `NodeStore.save`."""

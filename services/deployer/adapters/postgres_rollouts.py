@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +11,9 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 
 from schemas.deployment import DeploymentSpec
-from schemas.resources import Allocation
+from services.deployer.adapters.answers import answer_of
 from services.deployer.domain.model import Rollout
-from services.deployer.domain.observation import Answer, AnswerKind, Command, CommandKind, Inbound, Request
+from services.deployer.domain.observation import Command, CommandKind, Inbound, Request
 from services.deployer.domain.transition import Transition
 from services.deployer.ports import Loaded, Unreadable
 from services.kit.messaging.origin import Origin
@@ -48,8 +47,9 @@ COMMANDS = text(
 )
 ANSWERS = text(
     """
-    SELECT deployment_id, reservation_id, kind, reason, allocations::text AS allocations FROM answer
-    WHERE reservation_id = ANY(CAST(:reservations AS uuid[]))
+    SELECT deployment_id, reservation_id, kind, reason, allocations::text AS allocations,
+       preemptions::text AS preemptions
+    FROM answer WHERE reservation_id = ANY(CAST(:reservations AS uuid[]))
     """
 )
 SUSPENSIONS = text("SELECT tenant_id, reason FROM suspension WHERE tenant_id = ANY(CAST(:tenants AS uuid[]))")
@@ -127,7 +127,7 @@ class _Recorded:
         return Inbound(
             requests=[_request(row) for row in self.requests.get(identity, [])],
             command=next((_command(row) for row in self.commands.get(identity, [])), None),
-            answers={row["reservation_id"]: _answer(row) for row in self.answers.get(identity, [])},
+            answers={row["reservation_id"]: answer_of(row) for row in self.answers.get(identity, [])},
             suspension=self.suspensions.get(rollout.tenant_id),
         )
 
@@ -171,11 +171,6 @@ def _request(row: RowMapping) -> Request:
 
 def _command(row: RowMapping) -> Command:
     return Command(row["id"], CommandKind(row["kind"]), row["reason"], row["actor"])
-
-
-def _answer(row: RowMapping) -> Answer:
-    allocations = tuple(Allocation.model_validate(item, extra="ignore") for item in json.loads(row["allocations"]))
-    return Answer(AnswerKind(row["kind"]), row["reason"], allocations)
 
 
 async def _take_command(work: UnitOfWork, state: Rollout, transition: Transition) -> Origin | None:

@@ -10,9 +10,9 @@ from uuid import UUID
 import httpx
 
 from schemas.rollout import Measurement
-from services.deployer.domain.model import Slot
 from services.deployer.domain.node import Node
-from services.deployer.domain.observation import NO_ROUTE, ClusterView, RouteView, Window, WorkloadView
+from services.deployer.domain.observation import NO_ROUTE, ClusterView, PodView, RouteView, Window, WorkloadView
+from services.deployer.domain.revision import Slot, in_order
 from services.deployer.ports import StaleWriteError, Workload
 from services.kit.errors import TransientError
 from services.kit.resilience import Breaker
@@ -54,7 +54,8 @@ class SimulatedCluster:
 
     async def nodes(self) -> Sequence[Node]:
         """See `Cluster.nodes`."""
-        return [Node(**node) for node in (await self._call("GET", "/nodes"))["nodes"]]
+        listed = (await self._call("GET", "/nodes"))["nodes"]
+        return [Node(**{**node, "failed_devices": tuple(node["failed_devices"])}) for node in listed]
 
     async def measure(self, deployment_id: UUID, window: Window) -> Mapping[int, Measurement]:
         """See `Metrics.measure`; what the gateway saw."""
@@ -92,8 +93,9 @@ def _view(item: Mapping[str, Any]) -> ClusterView:
 
 
 def _workload(item: Mapping[str, Any]) -> WorkloadView:
-    slots = sorted((Slot.model_validate(slot) for slot in item["slots"]), key=lambda slot: slot.place)
-    return WorkloadView(item["revision"], item["version"], tuple(slots), item["pods"], item["ready"])
+    slots = in_order(Slot.model_validate(slot) for slot in item["slots"])
+    pods = tuple(PodView(Slot.model_validate(pod["slot"]), pod["is_ready"]) for pod in item["running"])
+    return WorkloadView(item["revision"], item["version"], slots, pods)
 
 
 def _route(item: Mapping[str, Any]) -> RouteView:

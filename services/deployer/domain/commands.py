@@ -7,9 +7,10 @@ from datetime import datetime
 from schemas.rollout import RolloutPaused, RolloutResumed
 from services.deployer.domain.backward import begin_abort
 from services.deployer.domain.forward import enter_stage
-from services.deployer.domain.model import FORWARD, Pause, Phase, Revision, Rollout
+from services.deployer.domain.model import FORWARD, Pause, Phase, Rollout
 from services.deployer.domain.observation import Command, CommandKind
 from services.deployer.domain.removal import begin_removal
+from services.deployer.domain.revision import Revision
 from services.deployer.domain.transition import Change, Said
 
 

@@ -16,10 +16,12 @@ from schemas.rollout import (
 )
 from services.deployer.domain.analysis import Analysis, analyse
 from services.deployer.domain.backward import begin_abort
-from services.deployer.domain.capacity import asking_for_stage, first_revision, replicas_at, with_answers
-from services.deployer.domain.model import Pause, Phase, Retiree, Revision, Rollout
-from services.deployer.domain.observation import AnswerKind, Observation, Request, Window
-from services.deployer.domain.routing import is_routed
+from services.deployer.domain.capacity import asking_for_stage, first_revision, replicas_at
+from services.deployer.domain.model import Pause, Phase, Retiree, Rollout
+from services.deployer.domain.observation import ClusterView, Observation, Request, Window
+from services.deployer.domain.revision import Revision
+from services.deployer.domain.routing import is_routed, wanted_route
+from services.deployer.domain.shortage import why_waiting
 from services.deployer.domain.transition import Change, Limits, Said, enter, has_passed
 
 UNSEEN = Measurement(requests=0, errors=0, latency_p99_ms=0)
@@ -35,11 +37,14 @@ def take_up(state: Rollout, request: Request, now: datetime) -> Change:
         latest=request.revision,
         stage=0,
         weight=0,
+        shown=0,
+        setbacks=0,
         extensions=0,
         skips_analysis=False,
         skips_stages=False,
         pause=None,
         reason="",
+        is_mending=False,
     )
     event = RolloutStarted(
         deployment_id=state.deployment_id,
@@ -73,7 +78,9 @@ def window_wanted(state: Rollout, now: datetime) -> Window | None:
 
 def enter_stage(state: Rollout, stage: int, now: datetime) -> Change:
     """Begin with a later stage by asking for its GPUs; the weight stays as it is meanwhile."""
-    return asking_for_stage(enter(state, Phase.RESERVING, now, stage=stage, extensions=0, skips_analysis=False))
+    return asking_for_stage(
+        enter(state, Phase.RESERVING, now, stage=stage, extensions=0, setbacks=0, skips_analysis=False)
+    )
 
 
 def _is_skipped(state: Rollout) -> bool:
@@ -82,29 +89,25 @@ def _is_skipped(state: Rollout) -> bool:
 
 def _reserve(state: Rollout, canary: Revision, seen: Observation, now: datetime, limits: Limits) -> Change:
     """Waiting for GPUs is a state with a visible reason and a deadline, not a Pending pod."""
-    canary = with_answers(canary, seen.inbound.answers)
-    state = state.model_copy(update={"canary": canary})
-    waiting = ["waits for the scheduler's answer"]
-    for reservation in canary.reservations:
-        answer = seen.inbound.answers.get(reservation.reservation_id)
-        if reservation.allocations is not None or answer is None:
-            continue
-        if answer.kind is not AnswerKind.QUEUED:
-            return begin_abort(state, canary, f"capacity was {answer.kind}: {answer.reason}", now)
-        waiting.append(answer.reason)
     if canary.is_reserved:
         return Change(enter(state, Phase.SURGING, now, reason=""))
-    if has_passed(state.since, limits.capacity_deadline_seconds, now):
-        within = f"no capacity within {limits.capacity_deadline_seconds:g} s"
-        return begin_abort(state, canary, f"{within}: {waiting[-1]}", now)
-    return Change(state.model_copy(update={"reason": waiting[-1]}))
+    waiting = why_waiting(canary, seen.inbound.answers)
+    deadline = _capacity_deadline(state, canary, limits)
+    if deadline is not None and has_passed(state.since, deadline, now):
+        return begin_abort(state, canary, f"no capacity within {deadline:g} s: {waiting}", now)
+    return Change(state.model_copy(update={"reason": waiting}))
+
+
+def _capacity_deadline(state: Rollout, canary: Revision, limits: Limits) -> float | None:
+    """In seconds; a tenant may let the first GPUs of a version be waited for as long as it likes."""
+    return limits.capacity_deadline_seconds if state.stage else canary.spec.start_within_seconds
 
 
 def _surge(state: Rollout, canary: Revision, seen: Observation, now: datetime, limits: Limits) -> Change | None:
     weight = state.weights[state.stage]
-    needed, ready = replicas_at(weight, canary.spec.replicas), seen.cluster.ready(canary.number)
+    needed, ready = replicas_at(weight, canary.spec.replicas), seen.cluster.serving(canary)
     if ready < needed:
-        return _overdue(state, canary, f"{ready} of {needed} replicas are ready", now, limits)
+        return _wait_for_pods(state, canary, f"{ready} of {needed} replicas are ready", seen, now, limits)
     event = StageEntered(
         deployment_id=state.deployment_id,
         revision=canary.number,
@@ -112,15 +115,38 @@ def _surge(state: Rollout, canary: Revision, seen: Observation, now: datetime, l
         weight=weight,
         ready_replicas=ready,
     )
-    return Change(enter(state, Phase.SHIFTING, now, weight=weight), (Said(canary.number, event),))
+    return Change(enter(state, Phase.SHIFTING, now, weight=weight, reason=""), (Said(canary.number, event),))
+
+
+def _wait_for_pods(
+    state: Rollout, canary: Revision, what: str, seen: Observation, now: datetime, limits: Limits
+) -> Change | None:
+    """Pods load, or replicas that lost their place wait for another: the reason is visible, the deadline holds."""
+    waiting = state.reason if canary.is_reserved else why_waiting(canary, seen.inbound.answers)
+    if overdue := _overdue(state, canary, f"{what}: {waiting}" if waiting else what, now, limits):
+        return overdue
+    return Change(state.model_copy(update={"reason": waiting})) if waiting != state.reason else None
 
 
 def _shift(state: Rollout, canary: Revision, seen: Observation, now: datetime, limits: Limits) -> Change | None:
     """Written is not applied: what counts is the route as it is read back."""
     if not is_routed(state, seen.cluster):
         return _overdue(state, canary, f"weight {state.weight} is not applied", now, limits)
-    event = TrafficShifted(deployment_id=state.deployment_id, revision=canary.number, weight=state.weight)
-    return Change(enter(state, Phase.OBSERVING, now, extensions=0), (Said(canary.number, event),))
+    return _told(enter(state, Phase.OBSERVING, now, extensions=0), canary)
+
+
+def tell_shift(state: Rollout, canary: Revision, cluster: ClusterView) -> Change | None:
+    """Traffic that was moved for another reason than a stage's weight, once it is read back; None when it was not."""
+    is_as_told = wanted_route(state).get(canary.number, 0) == state.shown
+    if state.phase is Phase.SHIFTING or is_as_told or not is_routed(state, cluster):
+        return None
+    return _told(state, canary)
+
+
+def _told(state: Rollout, canary: Revision) -> Change:
+    share = wanted_route(state).get(canary.number, 0)
+    event = TrafficShifted(deployment_id=state.deployment_id, revision=canary.number, weight=share)
+    return Change(state.model_copy(update={"shown": share}), (Said(canary.number, event),))
 
 
 def _overdue(state: Rollout, canary: Revision, what: str, now: datetime, limits: Limits) -> Change | None:
@@ -185,6 +211,8 @@ def _promote(state: Rollout, canary: Revision, now: datetime, limits: Limits) ->
         retiring=retiring,
         stage=0,
         weight=0,
+        shown=0,
+        setbacks=0,
         extensions=0,
         skips_analysis=False,
         skips_stages=False,

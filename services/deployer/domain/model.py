@@ -6,17 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
-
-from schemas.deployment import DeploymentSpec
-from schemas.placement import ReserveCapacity
-from schemas.resources import Allocation
-
-
-class Value(BaseModel):
-    """A frozen value that is stored as JSON; fields that a later release added are ignored by an older one."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+from services.deployer.domain.revision import Revision, Value
 
 
 class Phase(StrEnum):
@@ -52,83 +42,6 @@ RESTING = frozenset({Phase.SETTLED, Phase.REMOVED})
 """Phases that wait for nothing in the cluster."""
 
 
-class Reservation(Value):
-    """GPUs asked for on behalf of one stage; the scheduler's answer fills in where they are."""
-
-    reservation_id: UUID
-    """Identity, chosen by who asked."""
-    stage: int
-    """Stage it was asked for, from 0."""
-    replicas: int
-    """Replicas it is for."""
-    allocations: tuple[Allocation, ...] | None = None
-    """One place per replica; None until it is reserved."""
-
-
-class Slot(Value):
-    """The place of one pod: a replica of a reservation, and the devices that are set aside for it."""
-
-    reservation_id: UUID
-    """Reservation that holds the devices."""
-    replica: int
-    """Number within the reservation, from 0."""
-    node: str
-    """Node to run on."""
-    devices: tuple[int, ...] = ()
-    """Indexes of GPU devices on the node."""
-    gpu_milli: int = 0
-    """Thousandths taken of each device."""
-
-    @property
-    def place(self) -> tuple[UUID, int]:
-        """Identity of the slot, and its place in the order of slots."""
-        return self.reservation_id, self.replica
-
-
-class Revision(Value):
-    """One requested version of a deployment, with the GPUs that are asked for or held for it."""
-
-    number: int
-    """Number within the deployment, from 1."""
-    spec: DeploymentSpec
-    """What is wanted."""
-    reservations: tuple[Reservation, ...]
-    """All that were asked for and not released."""
-
-    @property
-    def asked_replicas(self) -> int:
-        """Replicas over all reservations, reserved or not."""
-        return sum(reservation.replicas for reservation in self.reservations)
-
-    @property
-    def is_reserved(self) -> bool:
-        """Whether every reservation is held."""
-        return all(reservation.allocations is not None for reservation in self.reservations)
-
-    @property
-    def slots(self) -> tuple[Slot, ...]:
-        """A slot for every reserved replica, in a fixed order."""
-        slots = [
-            Slot(reservation_id=held.reservation_id, **allocation.model_dump())
-            for held in self.reservations
-            for allocation in held.allocations or ()
-        ]
-        return tuple(sorted(slots, key=lambda slot: slot.place))
-
-    def asks(self, deployment_id: UUID, reservation: Reservation) -> ReserveCapacity:
-        """The command that asks for `reservation`."""
-        return ReserveCapacity(
-            reservation_id=reservation.reservation_id,
-            deployment_id=deployment_id,
-            revision=self.number,
-            stage=reservation.stage,
-            replicas=reservation.replicas,
-            resources=self.spec.resources,
-            pool=self.spec.pool,
-            priority=self.spec.priority,
-        )
-
-
 class Retiree(Value):
     """A former stable revision without traffic; its pods stay until `remove_at`, for a quick way back."""
 
@@ -136,6 +49,10 @@ class Retiree(Value):
     """What it was."""
     remove_at: datetime
     """When its pods may end, UTC."""
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether its pods end now: its time is over, or another waits for the room of some of them."""
+        return now >= self.remove_at or bool(self.revision.draining)
 
 
 class Orphan(Value):
@@ -182,7 +99,11 @@ class Rollout(Value):
     stage: int = 0
     """Stage of the canary, from 0."""
     weight: int = 0
-    """Percent of traffic that the canary was given last."""
+    """Percent of traffic that the canary is given."""
+    shown: int = 0
+    """Percent of traffic that the canary was last told to have: the route was read back with it."""
+    setbacks: int = 0
+    """How often in this stage all traffic was taken from the canary because none of its replicas was ready."""
     extensions: int = 0
     """How often the stage's window was extended for want of data."""
     skips_analysis: bool = False
@@ -192,7 +113,9 @@ class Rollout(Value):
     pause: Pause | None = None
     """Set while it waits for a person."""
     reason: str = ""
-    """Why it waits, was given up or is removed."""
+    """Why it waits, was given up or is removed; of a settled one, what stable lacks."""
+    is_mending: bool = False
+    """Whether it is settled, and stable is not yet as it should be: to be looked at each pass."""
     retiring: tuple[Retiree, ...] = ()
     """Former stable revisions whose pods are still there."""
     orphans: tuple[Orphan, ...] = ()
@@ -218,4 +141,4 @@ class Rollout(Value):
     @property
     def is_active(self) -> bool:
         """Whether it must be looked at each pass, and not only when something arrives."""
-        return self.phase not in RESTING or bool(self.retiring)
+        return self.phase not in RESTING or bool(self.retiring) or self.is_mending

@@ -10,7 +10,7 @@ from schemas.node import NodeEvent, NodeObserved, NodeRemoved
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node's allocatable capacity."""
+    """One node's allocatable capacity, and what of it may not be used."""
 
     name: str
     pool: str
@@ -19,6 +19,12 @@ class Node:
     gpu_count: int
     gpu_model: str
     """Empty without GPU."""
+    failed_devices: tuple[int, ...] = ()
+    """Indexes of GPU devices that are broken, rising."""
+    is_cordoned: bool = False
+    """Whether it takes nothing new."""
+    zone: str = ""
+    """Where it stands; empty when nothing is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,9 @@ class NodeChange:
             memory_mib=self.node.memory_mib,
             gpu_count=self.node.gpu_count,
             gpu_model=self.node.gpu_model,
+            failed_devices=self.node.failed_devices,
+            is_cordoned=self.node.is_cordoned,
+            zone=self.node.zone,
         )
 
 

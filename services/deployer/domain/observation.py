@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,17 @@ from uuid import UUID
 from schemas.deployment import DeploymentSpec
 from schemas.resources import Allocation
 from schemas.rollout import Measurement
-from services.deployer.domain.model import Slot
+from services.deployer.domain.revision import ReplicaKey, Revision, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """One pod that exists, ending ones included."""
+
+    slot: Slot
+    """Where it was put."""
+    is_ready: bool
+    """Whether it answers requests, or, in a gang, does its part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +33,20 @@ class WorkloadView:
     """Grows with each change of what is wanted; a write that names an older one is refused."""
     slots: tuple[Slot, ...]
     """Places that were asked for, in the order of `Revision.slots`."""
-    pods: int
+    pods: tuple[PodView, ...]
     """Pods that exist, those that start or end included."""
-    ready: int
-    """Pods that answer requests."""
+
+    def ready_among(self, slots: Iterable[Slot]) -> int:
+        """Replicas with places among `slots` of which every pod is ready there: a gang is ready as a whole."""
+        up = {pod.slot for pod in self.pods if pod.is_ready}
+        is_up: dict[ReplicaKey, bool] = {}
+        for slot in slots:
+            is_up[slot.of] = is_up.get(slot.of, True) and slot in up
+        return sum(is_up.values())
+
+    def occupies(self, replica: ReplicaKey) -> bool:
+        """Whether a pod of the replica is there, or may be made."""
+        return any(pod.slot.of == replica for pod in self.pods) or any(slot.of == replica for slot in self.slots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +79,18 @@ class ClusterView:
     workloads: Mapping[int, WorkloadView] = field(default_factory=dict)
     """By revision; a workload is here until its last pod is gone."""
     route: RouteView = NO_ROUTE
+    wanted_replicas: int | None = None
+    """Replicas that the cluster's autoscaler wants of the deployment; None when it wants nothing."""
 
     def ready(self, revision: int) -> int:
-        """Ready pods of `revision`."""
+        """Replicas of `revision` that are ready on the places that were asked for."""
         view = self.workloads.get(revision)
-        return view.ready if view else 0
+        return view.ready_among(view.slots) if view else 0
+
+    def serving(self, revision: Revision) -> int:
+        """Replicas of `revision` that are ready on places that they keep."""
+        view = self.workloads.get(revision.number)
+        return view.ready_among(revision.slots) if view else 0
 
     def is_gone(self, revision: int) -> bool:
         """Whether no pod of `revision` is left."""
@@ -75,23 +102,53 @@ class ClusterView:
 
 
 class AnswerKind(StrEnum):
-    """What the scheduler said last about a reservation."""
+    """Where a reservation stands with the scheduler."""
 
     QUEUED = "queued"
+    """All of it, or the replicas that were lost, wait."""
     RESERVED = "reserved"
+    """Every replica has its place."""
+    LOST = "lost"
+    """Some replicas lost their place, and are placed again as soon as there is room."""
     REJECTED = "rejected"
+    """What has no place gets none."""
     RELEASED = "released"
+    """Nothing is left of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preemption:
+    """A replica that the scheduler asks to drain."""
+
+    replica: int
+    """Number within the reservation."""
+    claimant: UUID
+    """The reservation that waits for the room."""
+    reason: str
+    """Why, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The scheduler's last word about one reservation."""
+    """What the scheduler has said about a reservation up to now."""
 
     kind: AnswerKind
     reason: str = ""
-    """Why it waits, was refused or was released, in words."""
+    """Why it waits, was lost, refused or released, in words."""
     allocations: tuple[Allocation, ...] = ()
-    """Where the replicas go; of a reserved one only."""
+    """Where the pods of those replicas go that have a place."""
+    preemptions: tuple[Preemption, ...] = ()
+    """Replicas of those that are asked to drain."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no more replicas will be placed than are."""
+        return self.kind in (AnswerKind.REJECTED, AnswerKind.RELEASED)
+
+    @property
+    def holds(self) -> bool:
+        """Whether something is to be given back: places, or one in the queue."""
+        return bool(self.allocations) or not self.is_final
 
 
 @dataclass(frozen=True, slots=True)

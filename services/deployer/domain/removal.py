@@ -34,7 +34,7 @@ def pass_over(state: Rollout, requests: Sequence[Request], reason: str) -> Chang
 def retire(state: Rollout, seen: Observation, now: datetime) -> Change | None:
     """Release the GPUs of one former stable revision whose pods were seen gone; None when there is none."""
     for retiree in state.retiring:
-        if now >= retiree.remove_at and seen.cluster.is_gone(retiree.revision.number):
+        if retiree.is_due(now) and seen.cluster.is_gone(retiree.revision.number):
             rest = tuple(other for other in state.retiring if other is not retiree)
             reason = f"revision {retiree.revision.number} was replaced"
             left = state.model_copy(update={"retiring": rest})
@@ -57,7 +57,9 @@ def leave(state: Rollout, seen: Observation, now: datetime) -> Change | None:
         if revision is not None:
             released = give_up(change.state, revision, seen.inbound.answers, reason)
             change = Change(released.state, change.says + released.says)
-    removed = enter(change.state, Phase.REMOVED, now, stable=None, canary=None, retiring=(), weight=0)
+    removed = enter(
+        change.state, Phase.REMOVED, now, stable=None, canary=None, retiring=(), weight=0, shown=0, is_mending=False
+    )
     number = max(1, state.latest)
     event = RolloutRemoved(deployment_id=state.deployment_id, revision=number, reason=state.reason)
     return Change(removed, (*change.says, Said(number, event)))

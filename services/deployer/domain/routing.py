@@ -5,24 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from services.deployer.domain.model import FORWARD, Phase, Revision, Rollout
-from services.deployer.domain.observation import ClusterView
+from services.deployer.domain.model import BACKWARD, FORWARD, Phase, Rollout
+from services.deployer.domain.observation import ClusterView, WorkloadView
+from services.deployer.domain.revision import Revision, Slot
 from services.deployer.domain.transition import Action, ApplyWorkload, DeleteWorkload, SetRoute
 
 GOING = frozenset({Phase.LEAVING, Phase.REMOVED})
 
 
 def wanted_route(state: Rollout) -> dict[int, int]:
-    """Revision to percent; shares of 0 are left out, and an empty answer means no route."""
+    """Revision to percent; shares of 0 are left out, and an empty answer means no route.
+
+    Who has no place that it keeps gets no traffic: the other side has it all, and without one the route ends.
+    """
     if state.phase in GOING:
         return {}
-    weight = state.weight if state.phase in FORWARD else 0
+    stable, canary = _with_places(state.stable), _with_places(state.canary)
+    weight = _canary_weight(state, is_alone=state.stable is not None and stable is None) if canary else 0
     shares = {}
-    if state.stable and weight < 100:
-        shares[state.stable.number] = 100 - weight
-    if state.canary and weight > 0:
-        shares[state.canary.number] = weight
+    if stable and weight < 100:
+        shares[stable.number] = 100 - weight
+    if canary and weight > 0:
+        shares[canary.number] = weight
     return shares
+
+
+def _canary_weight(state: Rollout, *, is_alone: bool) -> int:
+    """Its stage's weight, and all of it when stable lost its places. An abort never raises what it has."""
+    if state.phase in FORWARD:
+        return 100 if is_alone and state.weight > 0 else state.weight
+    return 100 if is_alone and state.weight > 0 and state.shown == 100 else 0
+
+
+def _with_places(revision: Revision | None) -> Revision | None:
+    return revision if revision and revision.slots else None
 
 
 def is_routed(state: Rollout, cluster: ClusterView) -> bool:
@@ -32,7 +48,7 @@ def is_routed(state: Rollout, cluster: ClusterView) -> bool:
 
 def missing_actions(state: Rollout, cluster: ClusterView, now: datetime) -> tuple[Action, ...]:
     """What to tell the cluster; the route first, because nothing is scaled when routing fails."""
-    return (*_route(state, cluster), *_applies(state, cluster), *_deletes(state, cluster, now))
+    return (*_route(state, cluster), *_applies(state, cluster, now), *_deletes(state, cluster, now))
 
 
 def _route(state: Rollout, cluster: ClusterView) -> Iterator[SetRoute]:
@@ -43,17 +59,45 @@ def _route(state: Rollout, cluster: ClusterView) -> Iterator[SetRoute]:
         yield SetRoute(tuple(sorted(wanted.items())), cluster.route.generation)
 
 
-def _applies(state: Rollout, cluster: ClusterView) -> Iterator[ApplyWorkload]:
-    """Pods on reserved slots only. What is on its way out is never grown again."""
-    growing = [state.stable] if state.phase not in GOING else []
-    if state.phase in FORWARD:
-        growing.append(state.canary)
-    for revision in growing:
-        if revision is None or not revision.slots:
-            continue
+def _applies(state: Rollout, cluster: ClusterView, now: datetime) -> Iterator[ApplyWorkload]:
+    """Pods on held places only. What is on its way out is never grown again, and still loses what it lost."""
+    if state.phase in GOING:
+        return
+    for revision, may_grow in _living(state, now):
         view = cluster.workloads.get(revision.number)
-        if view is None or view.slots != revision.slots:
-            yield ApplyWorkload(revision.number, revision.slots, view.version if view else 0)
+        if view is None:
+            if may_grow and revision.slots:
+                yield ApplyWorkload(revision.number, revision.slots, 0)
+            continue
+        wanted = _wanted_slots(revision, view, cluster.carries(revision.number), now)
+        if not may_grow:
+            wanted = tuple(slot for slot in wanted if slot in view.slots)
+        if wanted != view.slots:
+            yield ApplyWorkload(revision.number, wanted, view.version)
+
+
+def _living(state: Rollout, now: datetime) -> Iterator[tuple[Revision, bool]]:
+    """Revisions that keep their pods, and whether they may get more."""
+    if state.stable:
+        yield state.stable, True
+    if state.canary and state.phase is not Phase.CLEARING:
+        yield state.canary, state.phase not in BACKWARD
+    for retiree in state.retiring:
+        if not retiree.is_due(now):
+            yield retiree.revision, False
+
+
+def _wanted_slots(revision: Revision, view: WorkloadView, is_carrying: bool, now: datetime) -> tuple[Slot, ...]:
+    """The places that are kept, and those to be left while the traffic has nowhere else to go."""
+    kept, leaving = revision.slots, revision.leaving_slots
+    if not leaving or not is_carrying:
+        return kept
+    if kept and (view.ready_among(kept) or not view.ready_among(leaving)):
+        return kept
+    if kept and now >= max(drain.end_at for drain in revision.draining):
+        return kept
+    held_back = set(leaving) & set(view.slots)
+    return tuple(sorted({*kept, *held_back}, key=lambda slot: slot.place))
 
 
 def _deletes(state: Rollout, cluster: ClusterView, now: datetime) -> Iterator[DeleteWorkload]:
@@ -65,12 +109,6 @@ def _deletes(state: Rollout, cluster: ClusterView, now: datetime) -> Iterator[De
 
 
 def _kept(state: Rollout, now: datetime) -> Iterator[Revision]:
-    if state.phase in GOING:
-        return
-    if state.stable:
-        yield state.stable
-    if state.canary and state.phase is not Phase.CLEARING:
-        yield state.canary
-    for retiree in state.retiring:
-        if now < retiree.remove_at:
-            yield retiree.revision
+    if state.phase not in GOING:
+        for revision, _ in _living(state, now):
+            yield revision

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from schemas.base import EventData
-from services.deployer.domain.model import Phase, Rollout, Slot
+from services.deployer.domain.model import Phase, Rollout
 from services.deployer.domain.observation import Command
+from services.deployer.domain.revision import Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,12 @@ class Limits:
     scale_down_delay_seconds: float = 30.0
     """How long pods without traffic stay."""
     capacity_deadline_seconds: float = 600.0
-    """How long a stage waits for GPUs."""
+    """How long a later stage waits for GPUs (the first waits as long as its spec says), and how long it is until what
+    was refused is asked for again."""
     progress_deadline_seconds: float = 600.0
-    """How long a stage waits for its pods and its weight."""
+    """How long a stage waits for its pods and its weight, and a drain for somebody else to take the traffic."""
+    max_setbacks: int = 1
+    """How often in a stage none of the canary's replicas may be ready under traffic before it is given up at once."""
     max_extensions: int = 3
     """How often a window without enough data is extended before a person is asked."""
 

@@ -12,8 +12,9 @@ from loguru import logger
 
 from schemas.rollout import AnalysisCompleted, Measurement
 from services.deployer.domain.advance import advance, window_wanted
-from services.deployer.domain.model import Phase, Revision, Rollout
+from services.deployer.domain.model import Phase, Rollout
 from services.deployer.domain.observation import ClusterView, Observation
+from services.deployer.domain.revision import Revision
 from services.deployer.domain.transition import Action, ApplyWorkload, DeleteWorkload, Limits, Transition
 from services.deployer.entrypoints.standstill import Standstill
 from services.deployer.ports import Cluster, Loaded, Metrics, RolloutStore, StaleWriteError, Unreadable, Workload
@@ -188,7 +189,8 @@ def workload_of(rollout: Rollout, action: ApplyWorkload) -> Workload:
 
 
 def _revision(rollout: Rollout, number: int) -> Revision:
-    return next(found for found in (rollout.stable, rollout.canary) if found and found.number == number)
+    living = (rollout.stable, rollout.canary, *(retiree.revision for retiree in rollout.retiring))
+    return next(found for found in living if found and found.number == number)
 
 
 def _report(before: Rollout, transition: Transition) -> None:

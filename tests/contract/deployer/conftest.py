@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -36,7 +36,11 @@ from tests.fakes.deployer.postgres import DeployerDatabase, make_database
 from tests.fakes.deployer.stores import InMemoryNodeStore, InMemoryRolloutStore
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-NODES = [Node("n1", "default", 64000, 262144, 2, "P100"), Node("n2", "default", 32000, 131072, 0, "")]
+NODES = [
+    Node("n1", "default", 64000, 262144, 2, "P100", zone="rack-1"),
+    Node("n2", "default", 32000, 131072, 0, "", (), True, ""),
+    Node("n3", "default", 64000, 262144, 8, "A100-80", (2, 5)),
+]
 
 
 SPOIL_STATE = "UPDATE rollout SET state = jsonb_build_object('phase', 'orbiting') WHERE deployment_id = :deployment"
@@ -49,13 +53,19 @@ SELECT tenant_id, deployment_id, 'fly', 'why not', '{}' FROM rollout WHERE deplo
 
 @dataclass(frozen=True)
 class Bench:
-    """One backend of `Cluster`, and the two things that a test does to it from outside."""
+    """One backend of `Cluster`, and what a test does to it from outside."""
 
     cluster: Cluster
     pass_time: Callable[[], Awaitable[None]]
     """Let a little time go by."""
     take_away: Callable[[], Awaitable[None]]
     """From now on it answers no call."""
+    fail: Callable[[str, list[int]], Awaitable[None]]
+    """These devices of a node are broken from now on, and no others."""
+    remove: Callable[[str], Awaitable[None]]
+    """A node goes away with all that is on it."""
+    bring_back: Callable[[str], Awaitable[None]]
+    """A node that went away is there again, as it was."""
 
     async def until(self, check: Callable[[], Awaitable[bool]]) -> None:
         """Wait for what the cluster does in its own time."""
@@ -73,18 +83,27 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
         yield in_memory_bench()
         return
     settings = SimulatorSettings(load_seconds=0.1, drain_seconds=0.1, route_delay_seconds=0.1)
-    listed = [
-        simulated.Node(node.name, node.cpu_milli, node.memory_mib, node.gpu_count, node.gpu_model) for node in NODES
-    ]
+    listed = [simulated.Node.model_validate(asdict(node)) for node in NODES]
     async with simulators(listed, settings) as addresses:
         cluster = SimulatedCluster(addresses.control_url)
 
-        async def take_away() -> None:
-            async with httpx.AsyncClient(trust_env=False) as client:
-                await client.put(f"{addresses.control_url}/settings", json={"refuses_all": True})
-
-        yield Bench(cluster, lambda: asyncio.sleep(0.02), take_away)
+        yield simulated_bench(cluster, addresses.control_url)
         await cluster.close()
+
+
+def simulated_bench(cluster: SimulatedCluster, url: str) -> Bench:
+    async def call(method: str, path: str, body: object = None) -> None:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            (await client.request(method, f"{url}{path}", json=body)).raise_for_status()
+
+    return Bench(
+        cluster,
+        lambda: asyncio.sleep(0.02),
+        lambda: call("PUT", "/settings", {"refuses_all": True}),
+        lambda node, devices: call("PUT", f"/nodes/{node}", {"failed_devices": devices}),
+        lambda node: call("DELETE", f"/nodes/{node}"),
+        lambda node: call("PUT", f"/nodes/{node}", {}),
+    )
 
 
 def in_memory_bench() -> Bench:
@@ -97,7 +116,16 @@ def in_memory_bench() -> Bench:
     async def take_away() -> None:
         cluster.is_away = True
 
-    return Bench(cluster, pass_time, take_away)
+    async def fail(name: str, devices: list[int]) -> None:
+        cluster.fail_devices(name, *devices)
+
+    async def remove(name: str) -> None:
+        cluster.remove_node(name)
+
+    async def bring_back(name: str) -> None:
+        cluster.put_node(next(node for node in NODES if node.name == name))
+
+    return Bench(cluster, pass_time, take_away, fail, remove, bring_back)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -15,7 +14,7 @@ from services.deployer.adapters.simulated import SimulatedCluster
 from services.deployer.domain.observation import Window
 from services.kit.errors import TransientError
 from services.kit.resilience import Breaker
-from tests.contract.deployer.conftest import Bench
+from tests.contract.deployer.conftest import simulated_bench
 from tests.contract.deployer.test_cluster import wait_applied, wait_ready, workload
 
 
@@ -26,7 +25,7 @@ async def test_traffic_is_measured_by_revision() -> None:
         await cluster.apply(workload(deployment, 1), 0)
         await cluster.apply(workload(deployment, 2), 0)
         await cluster.set_route(deployment, {1: 75, 2: 25}, 0)
-        bench = Bench(cluster, lambda: asyncio.sleep(0.02), lambda: asyncio.sleep(0))
+        bench = simulated_bench(cluster, addresses.control_url)
         for revision in (1, 2):
             await wait_ready(bench, deployment, revision, 2)
         await wait_applied(bench, deployment)
@@ -62,5 +61,5 @@ async def test_second_client_sees_the_same_cluster() -> None:
             if attempt == 0:
                 await cluster.apply(workload(deployment), 0)
             view = (await cluster.observe([deployment]))[deployment]
-            assert view.workloads[1].pods == 2
+            assert len(view.workloads[1].pods) == 2
             await cluster.close()

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from schemas.placement import CapacityReserved, DecisionRecord
+from schemas.placement import (
+    CapacityLost,
+    CapacityQueued,
+    CapacityRejected,
+    CapacityReserved,
+    LossReason,
+    PlacementEvent,
+    PreemptionReason,
+    PreemptionRequested,
+    PreemptionWithdrawn,
+    QueueReason,
+)
 from schemas.resources import Allocation
 from schemas.tenant import TenantSuspended
 from services.deployer.domain.advance import advance
@@ -19,6 +31,7 @@ from services.deployer.domain.observation import (
     ClusterView,
     CommandKind,
     Observation,
+    Preemption,
     Request,
 )
 from services.deployer.domain.transition import Transition
@@ -26,10 +39,31 @@ from services.deployer.ports import Loaded, Unreadable
 from services.kit.errors import LeaseLostError
 from services.kit.messaging.origin import Origin
 from tests.contract.deployer.conftest import NODES, Records
+from tests.unit.deployer.scheduler import DECISION
 from tests.unit.deployer.world import spec_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-PLACES = (Allocation(replica=0, node="n1", devices=(1,), gpu_milli=500),)
+PLACES = (
+    Allocation(replica=0, worker=0, node="n1", devices=(1,), gpu_milli=500),
+    Allocation(replica=0, worker=1, node="n3", devices=(2,), gpu_milli=142, mig_profile="1g.10gb", mig_start=0),
+    Allocation(replica=1, node="n1", devices=(0,), gpu_milli=500),
+)
+WORDS = {"decision": DECISION, "detail": "so it is"}
+SAID: dict[type[PlacementEvent], dict[str, Any]] = {
+    CapacityReserved: {
+        "decision": DECISION,
+        "revision": 1,
+        "stage": 0,
+        "allocations": PLACES,
+        "gpu_milli": 1142,
+        "explanation": "so it is",
+    },
+    CapacityQueued: {**WORDS, "position": 1, "reason": QueueReason.FRAGMENTED},
+    CapacityRejected: {**WORDS, "reason": QueueReason.QUOTA_EXCEEDED},
+    CapacityLost: {**WORDS, "gpu_milli": 500, "reason": LossReason.NODE_REMOVED},
+    PreemptionRequested: {**WORDS, "gpu_milli": 642, "reason": PreemptionReason.PRIORITY},
+    PreemptionWithdrawn: {"decision": DECISION, "reason": "room elsewhere"},
+}
 
 
 class Case:
@@ -52,28 +86,15 @@ class Case:
         async with self.records.unit_of_work() as work:
             return await self.records.intake.command(work, self.deployment, kind, "why", origin)
 
-    async def answer(self, revision: int, kind: AnswerKind) -> None:
-        decision = DecisionRecord(
-            pool="default",
-            number=1,
-            policy="p",
-            policy_version="1",
-            decided_at=NOW,
-            input_id="i",
-            input_position="t/0/1",
-        )
-        event = CapacityReserved(
-            reservation_id=self.reservations[revision],
-            deployment_id=self.deployment,
-            decision=decision,
-            revision=revision,
-            stage=0,
-            allocations=PLACES,
-            gpu_milli=500,
-        )
-        answer = Answer(kind, "so it is", PLACES if kind is AnswerKind.RESERVED else ())
+    async def answer(self, revision: int, kind: type[PlacementEvent], **fields: Any) -> None:
+        """The scheduler says something about the first stage's reservation of a revision."""
+        words = {**SAID[kind], **fields}
+        event = kind(reservation_id=self.reservations[revision], deployment_id=self.deployment, **words)
         async with self.records.unit_of_work() as work:
-            await self.records.intake.answer(work, event, answer, self.tenant)
+            await self.records.intake.answer(work, event, self.tenant)
+
+    async def answered(self, revision: int) -> Answer:
+        return (await self.loaded()).inbound.answers[self.reservations[revision]]
 
     async def load(self, *, everything: bool = False) -> Loaded | None:
         found = await self.records.rollouts.load(0, everything=everything)
@@ -142,7 +163,7 @@ async def test_a_field_that_a_newer_release_added_is_ignored(case: Case) -> None
 
 async def test_settled_and_seen_is_left_alone(case: Case) -> None:
     await case.request(1)
-    await case.answer(1, AnswerKind.REJECTED)
+    await case.answer(1, CapacityRejected)
     for _ in range(5):
         await case.step()
     assert (await case.loaded()).rollout.phase is Phase.SETTLED
@@ -188,13 +209,28 @@ async def test_command_of_another_tenant_is_not_recorded(case: Case) -> None:
 
 async def test_last_answer_counts_and_may_come_first(case: Case) -> None:
     case.reservations[1] = uuid4()
-    await case.answer(1, AnswerKind.QUEUED)
+    await case.answer(1, CapacityQueued)
     await case.request(1)
     await case.step()
-    assert (await case.loaded()).inbound.answers[case.reservations[1]].kind is AnswerKind.QUEUED
-    await case.answer(1, AnswerKind.RESERVED)
-    answer = (await case.loaded()).inbound.answers[case.reservations[1]]
-    assert answer == Answer(AnswerKind.RESERVED, "so it is", PLACES)
+    assert await case.answered(1) == Answer(AnswerKind.QUEUED, "Fragmented: so it is")
+    await case.answer(1, CapacityReserved)
+    assert await case.answered(1) == Answer(AnswerKind.RESERVED, "so it is", PLACES)
+
+
+async def test_answers_add_up(case: Case) -> None:
+    """What was said before counts: a loss leaves the other places, a drain is of those that are left."""
+    claimant = uuid4()
+    await case.request(1)
+    await case.step()
+    await case.answer(1, CapacityReserved)
+    await case.answer(1, PreemptionRequested, replicas=(0, 1), claimant=claimant)
+    asked = tuple(Preemption(replica, claimant, "Priority: so it is") for replica in (0, 1))
+    assert await case.answered(1) == Answer(AnswerKind.RESERVED, "so it is", PLACES, asked)
+    await case.answer(1, CapacityLost, replicas=(1,))
+    assert await case.answered(1) == Answer(AnswerKind.LOST, "NodeRemoved: so it is", PLACES[:2], asked[:1])
+    await case.answer(1, PreemptionWithdrawn, replicas=(0,), claimant=claimant)
+    assert await case.answered(1) == Answer(AnswerKind.LOST, "NodeRemoved: so it is", PLACES[:2])
+    assert (await case.loaded()).is_signalled
 
 
 async def test_suspension_is_seen_by_all_of_the_tenant(case: Case) -> None:
@@ -238,9 +274,9 @@ async def test_nodes_are_kept_as_they_were_told(records: Records) -> None:
     await records.nodes.save(await records.lease(), [NodeChange(node.name, node) for node in NODES])
     assert sorted(await records.nodes.known(), key=lambda node: node.name) == NODES
     await records.nodes.save(await records.lease(), [NodeChange("n1", bigger), NodeChange("n2", None)])
-    assert list(await records.nodes.known()) == [bigger]
+    assert sorted(await records.nodes.known(), key=lambda node: node.name) == [bigger, NODES[2]]
     kinds = [kind for kind, _ in await records.said()]
-    assert kinds == ["taxiway.node.observed.v1"] * 3 + ["taxiway.node.removed.v1"]
+    assert kinds == ["taxiway.node.observed.v1"] * 4 + ["taxiway.node.removed.v1"]
 
 
 async def test_old_owner_tells_no_nodes(records: Records) -> None:

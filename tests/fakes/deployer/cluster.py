@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from schemas.rollout import Measurement
-from services.deployer.domain.model import Slot
 from services.deployer.domain.node import Node
-from services.deployer.domain.observation import NO_ROUTE, ClusterView, RouteView, Window, WorkloadView
+from services.deployer.domain.observation import NO_ROUTE, ClusterView, PodView, RouteView, Window, WorkloadView
+from services.deployer.domain.revision import Slot
 from services.deployer.ports import StaleWriteError, Workload
 from services.kit.clock import Clock
 from services.kit.errors import TransientError
@@ -71,8 +71,11 @@ class InMemoryCluster:
         self.writes: list[str] = []
         """Every write that was taken, in words."""
         self._clock = clock
+        self.wanted_replicas: int | None = None
+        """What the autoscaler wants of every deployment."""
         self._entries: dict[Place, Entry] = {}
         self._routes: dict[UUID, WrittenRoute] = {}
+        self._removed: set[str] = set()
 
     async def observe(self, deployment_ids: Collection[UUID]) -> Mapping[UUID, ClusterView]:
         """See `Cluster.observe`."""
@@ -135,9 +138,9 @@ class InMemoryCluster:
         }
         route = self._routes.get(deployment_id)
         if route is None:
-            return ClusterView(workloads, NO_ROUTE)
+            return ClusterView(workloads, NO_ROUTE, self.wanted_replicas)
         shown = RouteView(route.generation, route.observed_generation, dict(route.weights), dict(route.applied))
-        return ClusterView(workloads, shown)
+        return ClusterView(workloads, shown, self.wanted_replicas)
 
     def live_slots(self) -> list[Slot]:
         """The slot of every pod that exists."""
@@ -150,6 +153,27 @@ class InMemoryCluster:
         for pod in entry.pods if entry else ():
             pod.ready_at = self._clock.now() + timedelta(seconds=seconds)
 
+    def put_node(self, node: Node) -> None:
+        """A node as it is from now on; one that was removed comes back."""
+        self.listed_nodes = [node if known.name == node.name else known for known in self.listed_nodes]
+        if node not in self.listed_nodes:
+            self.listed_nodes.append(node)
+        self._removed.discard(node.name)
+        for entry in self._entries.values():
+            self._reconcile(entry)
+
+    def fail_devices(self, name: str, *devices: int) -> None:
+        """These devices of a node are broken from now on, and no others."""
+        node = next(node for node in self.listed_nodes if node.name == name)
+        self.put_node(replace(node, failed_devices=tuple(sorted(devices))))
+
+    def remove_node(self, name: str) -> None:
+        """The node is gone, and its pods with it."""
+        self.listed_nodes = [node for node in self.listed_nodes if node.name != name]
+        self._removed.add(name)
+        for entry in self._entries.values():
+            entry.pods = [pod for pod in entry.pods if pod.slot.node != name]
+
     def forget(self) -> None:
         """Lose everything, as a cluster that is made anew."""
         self._entries.clear()
@@ -157,9 +181,18 @@ class InMemoryCluster:
 
     def _workload_view(self, revision: int, entry: Entry) -> WorkloadView:
         now = self._clock.now()
-        ready = sum(pod.ready_at <= now and pod.gone_at is None for pod in entry.pods)
+        broken = {(node.name, device) for node in self.listed_nodes for device in node.failed_devices}
+        pods = (
+            PodView(
+                pod.slot,
+                pod.ready_at <= now
+                and pod.gone_at is None
+                and not broken & {(pod.slot.node, device) for device in pod.slot.devices},
+            )
+            for pod in entry.pods
+        )
         slots = tuple(sorted(entry.workload.slots, key=lambda slot: slot.place))
-        return WorkloadView(revision, entry.version, slots, len(entry.pods), ready)
+        return WorkloadView(revision, entry.version, slots, tuple(pods))
 
     def _reconcile(self, entry: Entry) -> None:
         now = self._clock.now()
@@ -169,13 +202,16 @@ class InMemoryCluster:
                 pod.gone_at = now + timedelta(seconds=self.drain_seconds)
         taken = [pod.slot for pod in entry.pods]
         loaded = now + timedelta(seconds=self.load_seconds)
-        entry.pods += [Pod(slot, loaded) for slot in wanted if slot not in taken]
+        entry.pods += [Pod(slot, loaded) for slot in wanted if slot not in taken and slot.node not in self._removed]
 
     def _settle(self) -> None:
         """What has become due by now."""
         now = self._clock.now()
         for place, entry in list(self._entries.items()):
-            entry.pods = [pod for pod in entry.pods if pod.gone_at is None or pod.gone_at > now]
+            left = [pod for pod in entry.pods if pod.gone_at is None or pod.gone_at > now]
+            if len(left) < len(entry.pods):  # a slot that came back while its pod ended gets a new one
+                entry.pods = left
+                self._reconcile(entry)
             if entry.is_ending and not entry.pods:
                 del self._entries[place]
         for identity, route in list(self._routes.items()):

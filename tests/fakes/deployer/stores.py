@@ -11,6 +11,7 @@ from uuid import UUID
 from schemas.base import EventData
 from schemas.placement import PlacementEvent
 from schemas.tenant import TenantSuspended
+from services.deployer.domain.answers import heard
 from services.deployer.domain.model import Rollout
 from services.deployer.domain.node import Node, NodeChange
 from services.deployer.domain.observation import Answer, Command, CommandKind, Inbound, Request
@@ -91,9 +92,9 @@ class InMemoryRolloutStore:
         row.signals += 1
         return True
 
-    async def answer(self, work: UnitOfWork | None, event: PlacementEvent, answer: Answer, tenant_id: UUID) -> None:
+    async def answer(self, work: UnitOfWork | None, event: PlacementEvent, tenant_id: UUID) -> None:
         """See `Intake.answer`."""
-        self.note_answer(event.deployment_id, event.reservation_id, answer)
+        self.note_answer(event)
 
     async def suspend(self, work: UnitOfWork | None, tenant: TenantSuspended) -> None:
         """See `Intake.suspend`."""
@@ -105,10 +106,10 @@ class InMemoryRolloutStore:
         self.suspended.pop(tenant_id, None)
         self._signal_tenant(tenant_id)
 
-    def note_answer(self, deployment_id: UUID, reservation_id: UUID, answer: Answer) -> None:
+    def note_answer(self, event: PlacementEvent) -> None:
         """`answer` without its envelope."""
-        self.answers[reservation_id] = answer
-        if row := self.rows.get(deployment_id):
+        self.answers[event.reservation_id] = heard(self.answers.get(event.reservation_id), event)
+        if row := self.rows.get(event.deployment_id):
             row.signals += 1
 
     def rollout(self, deployment_id: UUID) -> Rollout:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from uuid import UUID
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from schemas.placement import QueueReason
 from schemas.rollout import (
     RolloutAborted,
     RolloutPromoted,
@@ -22,7 +24,7 @@ from schemas.rollout import (
 )
 from schemas.tenant import TenantSuspended
 from services.deployer.domain.model import RESTING, Phase
-from services.deployer.domain.observation import Answer, AnswerKind, CommandKind
+from services.deployer.domain.observation import CommandKind
 from tests.unit.deployer.world import BAD, DEPLOYMENT, GOOD, SILENT, TENANT, World
 
 PEOPLE = [kind for kind in CommandKind if kind is not CommandKind.CANCEL]
@@ -67,15 +69,38 @@ class RolloutMachine(RuleBasedStateMachine):
             self.do(self.world.tick())
             self.world.clock.advance(seconds)
 
-    @rule(at_once=st.booleans(), kind=st.sampled_from(AnswerKind))
-    def scheduler_answers(self, at_once: bool, kind: AnswerKind) -> None:
+    @rule(at_once=st.booleans(), how=st.sampled_from(["reserve", "queue", "reject"]))
+    def scheduler_answers(self, at_once: bool, how: str) -> None:
         scheduler = self.world.scheduler
         scheduler.answers_at_once = at_once
         for reservation in scheduler.open():
-            if kind is AnswerKind.RESERVED:
+            if how == "reserve":
                 scheduler.reserve(reservation)
-            elif kind is not AnswerKind.RELEASED:
-                scheduler.say(reservation, Answer(kind, "so it is"))
+            elif how == "queue":
+                scheduler.queue(reservation, QueueReason.NO_FREE_CAPACITY, "so it is")
+            else:
+                scheduler.reject(reservation, QueueReason.QUOTA_EXCEEDED, "so it is")
+
+    @rule(choice=st.integers(0, 9), replicas=st.sets(st.integers(0, 4), min_size=1))
+    def devices_fail(self, choice: int, replicas: set[int]) -> None:
+        if holding := self.world.scheduler.holding():
+            self.world.scheduler.lose(holding[choice % len(holding)], replicas)
+
+    @rule(choice=st.integers(0, 9), replicas=st.sets(st.integers(0, 4), min_size=1), claimant=st.integers(1, 2))
+    def scheduler_preempts(self, choice: int, replicas: set[int], claimant: int) -> None:
+        if holding := self.world.scheduler.holding():
+            self.world.scheduler.preempt(holding[choice % len(holding)], replicas, UUID(int=claimant))
+
+    @rule(claimant=st.integers(1, 2))
+    def scheduler_relents(self, claimant: int) -> None:
+        for reservation in self.world.scheduler.holding():
+            self.world.scheduler.withdraw(reservation, UUID(int=claimant))
+
+    @rule(choice=st.integers(0, 99))
+    def operator_takes_all_back(self, choice: int) -> None:
+        holding = self.world.scheduler.holding()
+        if choice < len(holding):
+            self.world.scheduler.end(holding[choice])
 
     @rule(revision=st.integers(1, 6), found=st.sampled_from([GOOD, BAD, SILENT]))
     def traffic_looks(self, revision: int, found: object) -> None:
@@ -101,8 +126,7 @@ class RolloutMachine(RuleBasedStateMachine):
 
     @invariant()
     def live_pods_are_on_held_gpus(self) -> None:
-        held = self.world.held()
-        assert all(slot.reservation_id in held for slot in self.world.cluster.live_slots())
+        assert all(self.world.scheduler.is_held(slot) for slot in self.world.cluster.live_slots())
 
     def teardown(self) -> None:
         """The world heals; then everything comes to its end."""
@@ -115,7 +139,7 @@ class RolloutMachine(RuleBasedStateMachine):
     def heal(self) -> None:
         self.cluster_is(routes=False, writes=False, away=False)
         self.tenant_is(suspended=False)
-        self.scheduler_answers(at_once=True, kind=AnswerKind.RESERVED)
+        self.scheduler_answers(at_once=True, how="reserve")
         self.world.metrics.of = dict.fromkeys(range(1, 200), GOOD)
         self.do(self.world.command(CommandKind.RESUME))
 
@@ -125,9 +149,12 @@ class RolloutMachine(RuleBasedStateMachine):
         assert not rollout.retiring
         assert not rollout.orphans
         assert (rollout.phase is Phase.REMOVED) == self.is_cancelled
+        assert not rollout.is_mending
         stable = {held.reservation_id for held in rollout.stable.reservations} if rollout.stable else set()
         assert world.held() == stable, "exactly stable's GPUs are held"
-        assert {slot.reservation_id for slot in world.cluster.live_slots()} <= stable
+        slots = rollout.stable.slots if rollout.stable else ()
+        assert world.cluster.live_slots() == sorted(slots, key=world.cluster.live_slots().index)
+        assert not rollout.stable or len(slots) == rollout.stable.spec.replicas, "it has all that it lacked"
         assert world.route() == ({rollout.stable.number: 100} if rollout.stable else {})
         self.check_the_story()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.placement import ReleaseCapacity, ReserveCapacity
+from schemas.placement import QueueReason, ReleaseCapacity, ReserveCapacity
 from schemas.rollout import (
     AnalysisCompleted,
     RolloutAborted,
@@ -21,7 +21,7 @@ from schemas.rollout import (
 from schemas.tenant import TenantSuspended
 from services.deployer.domain.capacity import reservation_id
 from services.deployer.domain.model import Phase
-from services.deployer.domain.observation import Answer, AnswerKind, CommandKind
+from services.deployer.domain.observation import CommandKind
 from services.kit.errors import LeaseLostError
 from tests.unit.deployer.world import (
     BAD,
@@ -106,7 +106,7 @@ async def test_gpus_come_before_pods(world: World) -> None:
     await world.run(20)
     assert world.rollout.phase is Phase.RESERVING
     assert not world.cluster.live_slots()
-    world.scheduler.say(stage_zero(1), Answer(AnswerKind.QUEUED, "NoFreeCapacity: 4 of 4 GPUs are taken"))
+    world.scheduler.queue(stage_zero(1), QueueReason.NO_FREE_CAPACITY, "4 of 4 GPUs are taken")
     await world.run(5)
     assert world.rollout.reason == "NoFreeCapacity: 4 of 4 GPUs are taken", "the wait has a visible reason"
     world.scheduler.reserve(stage_zero(1))
@@ -114,22 +114,43 @@ async def test_gpus_come_before_pods(world: World) -> None:
     assert len(world.cluster.live_slots()) == 4
 
 
-async def test_capacity_deadline_ends_the_wait(world: World) -> None:
+async def test_capacity_deadline_ends_the_wait_of_a_later_stage(world: World) -> None:
+    await world.promoted(1)
+    await world.request(2)
+    await world.run_until(TrafficShifted, count=3)
     world.scheduler.answers_at_once = False
-    await world.request(1)
-    world.scheduler.say(stage_zero(1), Answer(AnswerKind.QUEUED, "Fragmented: no node has 2 free"))
-    await world.run(599, step=10)
+    await world.run(20)
+    third = reservation_id(DEPLOYMENT, 2, 2)
+    world.scheduler.queue(third, QueueReason.FRAGMENTED, "no node has 2 free")
+    await world.run(570, step=10)
     assert world.rollout.phase is Phase.RESERVING
-    await world.run(30, step=10)
+    await world.run(60, step=10)
     assert world.said(RolloutAborted)[0].reason == "no capacity within 600 s: Fragmented: no node has 2 free"
-    assert world.scheduler.released == {stage_zero(1): 1}, "what is queued must leave the queue"
+    assert world.scheduler.released[third] == 1, "what is queued must leave the queue"
+
+
+async def test_first_gpus_are_waited_for_as_long_as_the_tenant_says(world: World) -> None:
+    """None = for ever; else the scheduler withdraws it, and the deployer does when nobody says anything."""
+    world.scheduler.answers_at_once = False
+    await world.request(1, start_within_seconds=3600)
+    await world.run(3500, step=50)
+    assert world.rollout.phase is Phase.RESERVING
+    await world.run(200, step=50)
+    assert world.said(RolloutAborted)[0].reason == "no capacity within 3600 s: waits for the scheduler's answer"
+    await world.request(2)
+    await world.run(100_000, step=5000)
+    assert world.rollout.phase is Phase.RESERVING
+    for reservation in world.scheduler.open():
+        world.scheduler.reserve(reservation)
+    await world.run(60)
+    assert world.story(2)[-1] == "RolloutPromoted"
 
 
 async def test_rejected_capacity_aborts_with_its_reason(world: World) -> None:
     await world.promoted(1)
     world.scheduler.answers_at_once = False
     await world.request(2)
-    world.scheduler.say(stage_zero(2), Answer(AnswerKind.REJECTED, "QuotaExceeded: 5 of 4 GPUs"))
+    world.scheduler.reject(stage_zero(2), QueueReason.QUOTA_EXCEEDED, "5 of 4 GPUs")
     await world.run(30)
     assert world.story(2) == ["RolloutStarted", "RolloutAborted", "RolloutRolledBack"]
     assert world.said(RolloutAborted)[0].reason == "capacity was rejected: QuotaExceeded: 5 of 4 GPUs"
@@ -272,14 +293,55 @@ async def test_canary_stays_until_stable_is_at_full_strength(world: World) -> No
     assert world.story(2)[-1] == "RolloutRolledBack"
 
 
-async def test_canary_without_a_ready_pod_is_given_up_at_once(world: World) -> None:
+async def test_canary_without_a_ready_pod_loses_its_traffic_at_once_and_has_a_deadline(world: World) -> None:
     await world.promoted(1)
     await world.request(2)
     await world.run_until(TrafficShifted, count=2)
     world.cluster.crash(DEPLOYMENT, 2, seconds=1000)
     await world.run(3)
     assert world.route() == {1: 100}
+    assert world.story(2)[-1] == "TrafficShifted 0"
+    assert world.rollout.reason == "no replica of the new version is ready any more"
+    await world.run(290)
+    assert world.rollout.phase is Phase.SURGING
+    await world.run(20)
+    assert world.said(RolloutAborted)[0].reason == (
+        "0 of 1 replicas are ready: no replica of the new version is ready any more after 300 s"
+    )
+
+
+async def test_pods_that_come_back_take_the_stage_up_again(world: World) -> None:
+    """A cluster that is made anew in mid-rollout: nothing is ready for a while, and nothing is wrong."""
+    await world.promoted(1)
+    await world.request(2)
+    await world.run_until(TrafficShifted, count=3)
+    world.cluster.forget()
+    await world.run(300)
+    begun = CANARY_STORY[: CANARY_STORY.index("TrafficShifted 25") + 1]
+    rest = CANARY_STORY[CANARY_STORY.index("StageEntered 25") :]
+    assert world.story(2) == [*begun, *rest]
+
+
+async def test_canary_that_crashes_again_in_the_same_stage_is_given_up_at_once(world: World) -> None:
+    """It loads well and dies under traffic, each time."""
+    await world.promoted(1)
+    await world.request(2)
+    for count in (2, 4):
+        await world.run_until(TrafficShifted, count=count)
+        world.cluster.crash(DEPLOYMENT, 2, seconds=4)
+    await world.run(3)
     assert world.said(RolloutAborted)[0].reason == "no replica of the new version is ready any more"
+    assert world.route() == {1: 100}
+
+
+async def test_setbacks_are_counted_by_stage(world: World) -> None:
+    await world.promoted(1)
+    await world.request(2)
+    for count in (2, 5):
+        await world.run_until(TrafficShifted, count=count)
+        world.cluster.crash(DEPLOYMENT, 2, seconds=4)
+    await world.run(200)
+    assert world.story(2)[-1] == "RolloutPromoted"
 
 
 async def test_new_revision_resets_weight_first(world: World) -> None:
@@ -361,7 +423,7 @@ async def test_no_resume_after_pause_duration_if_user_paused(world: World) -> No
 
 async def test_deadline_does_not_run_in_a_pause(world: World) -> None:
     world.scheduler.answers_at_once = False
-    await world.request(1)
+    await world.request(1, start_within_seconds=600)
     await world.run(500, step=10)
     await world.command(CommandKind.PAUSE)
     await world.run(500, step=10)
@@ -440,7 +502,7 @@ async def test_cancelled_deployment_leaves_nothing(world: World) -> None:
     assert world.said(RolloutRemoved)[0].reason == "not needed"
     assert world.route() == {}
     assert not world.cluster.live_slots()
-    assert set(world.scheduler.released) == held == set(world.scheduler.asked)
+    assert set(world.scheduler.released) == held == set(world.scheduler.claims)
 
 
 async def test_request_for_a_deleted_deployment_is_passed_over(world: World) -> None:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.resources import Allocation
-from services.deployer.domain.model import Phase, Reservation, Retiree, Revision, Rollout, Slot
-from services.deployer.domain.observation import ClusterView, RouteView, WorkloadView
+from services.deployer.domain.model import Phase, Retiree, Rollout
+from services.deployer.domain.observation import ClusterView, PodView, RouteView, WorkloadView
+from services.deployer.domain.revision import Reservation, Revision, Slot
 from services.deployer.domain.routing import missing_actions, wanted_route
 from services.deployer.domain.transition import ApplyWorkload, DeleteWorkload, SetRoute
 from tests.unit.deployer.world import DEPLOYMENT, TENANT, spec_of
@@ -31,7 +32,8 @@ def rollout(phase: Phase, **fields: object) -> Rollout:
 
 
 def running(number: int, ready: int = 1, slots: tuple[Slot, ...] | None = None) -> WorkloadView:
-    return WorkloadView(number, 7, revision(number).slots if slots is None else slots, 1, ready)
+    places = revision(number).slots if slots is None else slots
+    return WorkloadView(number, 7, places, tuple(PodView(place, bool(ready)) for place in places))
 
 
 def routed(*shares: tuple[int, int]) -> RouteView:

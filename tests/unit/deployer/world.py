@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
 from schemas.base import EventData
 from schemas.deployment import Canary, DeploymentSpec, Gates
-from schemas.placement import ReleaseCapacity, ReserveCapacity
-from schemas.resources import Allocation, Resources
+from schemas.resources import Resources
 from schemas.rollout import Measurement, RolloutEvent
 from services.deployer.domain.capacity import replicas_at
 from services.deployer.domain.model import Rollout
-from services.deployer.domain.observation import Answer, AnswerKind, CommandKind, Request
+from services.deployer.domain.observation import CommandKind, Request
 from services.deployer.domain.transition import Limits
 from services.deployer.entrypoints.rollouts import RolloutOwner
 from services.kit.clock import HeldClock
@@ -24,9 +22,9 @@ from services.kit.messaging.origin import Origin
 from services.kit.persistence.leases import Lease
 from tests.fakes.deployer.cluster import InMemoryCluster, InMemoryMetrics
 from tests.fakes.deployer.stores import InMemoryRolloutStore
+from tests.unit.deployer.scheduler import DEPLOYMENT as DEPLOYMENT
+from tests.unit.deployer.scheduler import NAMES, WorldScheduler
 
-NAMES = UUID("0b0f7a52-8f0f-5a3e-9b63-2f6b9f7d3c11")
-DEPLOYMENT = uuid5(NAMES, "deployment")
 TENANT = uuid5(NAMES, "tenant")
 LEASE = Lease("rollouts:0", "test", 1)
 LIMITS = Limits(scale_down_delay_seconds=5, capacity_deadline_seconds=600, progress_deadline_seconds=300)
@@ -38,7 +36,7 @@ SILENT = Measurement(requests=3, errors=0, latency_p99_ms=20)
 EventT = TypeVar("EventT", bound=EventData)
 
 
-def spec_of(version: str, replicas: int = 4) -> DeploymentSpec:
+def spec_of(version: str, replicas: int = 4, **fields: Any) -> DeploymentSpec:
     """A deployment of `version`, watched for ten seconds a stage."""
     return DeploymentSpec(
         name="chat",
@@ -48,68 +46,13 @@ def spec_of(version: str, replicas: int = 4) -> DeploymentSpec:
         resources=Resources(gpu_count=1, gpu_milli=1000, cpu_milli=1000, memory_mib=1024),
         canary=Canary(observe_seconds=OBSERVE_SECONDS),
         gates=Gates(min_samples=20),
+        **fields,
     )
 
 
 def stage_zero(revision: int) -> UUID:
     """The first stage's reservation."""
     return uuid5(NAMES, f"reservation/{revision}")
-
-
-class WorldScheduler:
-    """Answers reservations as it is told, and notices what must never be asked of it."""
-
-    def __init__(self, store: InMemoryRolloutStore, cluster: InMemoryCluster) -> None:
-        self.answers_at_once = True
-        self.asked: dict[UUID, int] = {}
-        """Replicas of each reservation that was asked for."""
-        self.released: Counter[UUID] = Counter()
-        self._store = store
-        self._cluster = cluster
-        self._heard = 0
-        self._devices = 0
-
-    def hear(self) -> None:
-        """Take what the deployer said since the last time."""
-        fresh, self._heard = self._store.said[self._heard :], len(self._store.said)
-        for data, _ in fresh:
-            if isinstance(data, ReserveCapacity):
-                assert data.reservation_id not in self.asked, "asked twice"
-                self.ask(data.reservation_id, data.replicas)
-            elif isinstance(data, ReleaseCapacity):
-                self._take_back(data.reservation_id)
-
-    def ask(self, reservation: UUID, replicas: int) -> None:
-        """A reservation is asked for."""
-        self.asked[reservation] = replicas
-        if self.answers_at_once:
-            self.reserve(reservation)
-
-    def open(self) -> list[UUID]:
-        """What was asked for and has no final answer."""
-        final = (AnswerKind.RESERVED, AnswerKind.REJECTED, AnswerKind.RELEASED)
-        answers = self._store.answers
-        return [found for found in self.asked if found not in answers or answers[found].kind not in final]
-
-    def reserve(self, reservation: UUID) -> None:
-        """Give it GPUs that nobody else has."""
-        places = []
-        for replica in range(self.asked[reservation]):
-            self._devices += 1
-            places.append(Allocation(replica=replica, node="n1", devices=(self._devices,), gpu_milli=1000))
-        self.say(reservation, Answer(AnswerKind.RESERVED, "room", tuple(places)))
-
-    def say(self, reservation: UUID, answer: Answer) -> None:
-        """Answer anything."""
-        self._store.note_answer(DEPLOYMENT, reservation, answer)
-
-    def _take_back(self, reservation: UUID) -> None:
-        self.released[reservation] += 1
-        assert reservation in self.asked, "released what was never asked for"
-        assert self.released[reservation] == 1, "released twice"
-        alive = [slot for slot in self._cluster.live_slots() if slot.reservation_id == reservation]
-        assert not alive, "released under a live pod"
-        self.say(reservation, Answer(AnswerKind.RELEASED, "as asked"))
 
 
 class WatchedCluster(InMemoryCluster):
@@ -146,9 +89,9 @@ class World:
         """The stored state."""
         return self.store.rollout(DEPLOYMENT)
 
-    async def request(self, revision: int, *, replicas: int = 4) -> None:
+    async def request(self, revision: int, *, replicas: int = 4, **fields: Any) -> None:
         """A revision is asked for, as the ingest service does it."""
-        spec = spec_of(f"v{revision}", replicas)
+        spec = spec_of(f"v{revision}", replicas, **fields)
         first = replicas if revision == 1 else replicas_at(spec.canary.weights[0], replicas)
         request = Request(revision, spec, stage_zero(revision), first)
         await self.store.request(None, DEPLOYMENT, request, Origin(TENANT, "key:ab", f"request-{revision}", "event-1"))
@@ -208,5 +151,4 @@ class World:
 
     def held(self) -> set[UUID]:
         """Reservations that hold GPUs."""
-        answers = self.store.answers
-        return {found for found in self.scheduler.asked if found in answers and answers[found].kind == "reserved"}
+        return set(self.scheduler.holding())

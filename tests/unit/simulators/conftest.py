@@ -14,7 +14,7 @@ from infra.local.simulators.nodes import Node
 from infra.local.simulators.server import simulators
 from infra.local.simulators.settings import SimulatorSettings
 
-NODES = [Node("n1", 64000, 262144, 2, "P100")]
+NODES = [Node(name="n1", cpu_milli=64000, memory_mib=262144, gpu_count=2, gpu_model="P100")]
 DEPLOYMENT = str(UUID(int=1))
 
 
