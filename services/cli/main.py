@@ -10,6 +10,7 @@ import httpx
 import typer
 
 from services.cli import (
+    capacity,
     dead_letters,
     deploy,
     deployments,
@@ -19,6 +20,7 @@ from services.cli import (
     operations,
     platform,
     producers,
+    replay,
     rollouts,
     tenants,
     usage,
@@ -41,7 +43,9 @@ for group, name in (
     (rollouts.app, "rollout"),
     (usage.usage, "usage"),
     (usage.quota, "quota"),
+    (capacity.app, "capacity"),
     (dead_letters.app, "dead-letters"),
+    (replay.app, "replay"),
 ):
     app.add_typer(group, name=name)
 for module in (platform, deploy, history_command, operations):

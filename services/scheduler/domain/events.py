@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import singledispatch
 
 from schemas.placement import (
@@ -28,7 +29,8 @@ from services.scheduler.domain.decision import (
     Released,
 )
 from services.scheduler.domain.explain import LONGEST
-from services.scheduler.domain.model import Request
+from services.scheduler.domain.model import Cause, Request
+from services.scheduler.domain.snapshot import Snapshot
 
 
 def event_of(outcome: Numbered, record: DecisionRecord) -> PlacementEvent:
@@ -141,4 +143,25 @@ def _(decision: Rejected, request: Request, record: DecisionRecord) -> Placement
         decision=record,
         reason=decision.reason,
         detail=decision.detail[:LONGEST],
+    )
+
+
+def cause_of(outcome: Numbered) -> Cause:
+    """The message behind it: the command that released, else the one that asked for what it is about."""
+    return outcome.cause if isinstance(outcome, Released) else outcome.request.cause
+
+
+def record_for(snapshot: Snapshot, outcome: Numbered, input_number: int, at: datetime) -> DecisionRecord:
+    """Take the pool's next number for the outcome of that input, which was applied at that time."""
+    snapshot.decided += 1
+    cause = cause_of(outcome)
+    return DecisionRecord(
+        pool=snapshot.pool,
+        number=snapshot.decided,
+        policy=snapshot.policy.name,
+        policy_version=snapshot.policy.version,
+        decided_at=at,
+        input_id=cause.input_id,
+        input_position=cause.input_position,
+        input_number=input_number,
     )
