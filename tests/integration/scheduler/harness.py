@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -140,6 +141,11 @@ class Platform:
                 await connection.close()
 
         return asyncio.run(run())
+
+    def places(self) -> list[tuple[str, list[int]]]:
+        """Node and devices of each pod that the pool has reserved."""
+        rows = self.fetch("SELECT allocations::text FROM reservations WHERE pool = $1", self.pool)
+        return [(each["node"], each["devices"]) for row in rows for each in json.loads(row["allocations"])]
 
     def holder(self) -> str:
         """Instance of the process that holds the pool's lease now; empty when none does."""
