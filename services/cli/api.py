@@ -54,9 +54,13 @@ class Api:
         """One resource."""
         return self._send("GET", BASE + path, query=query)
 
-    def post(self, path: str, body: Json | None = None) -> Json:
+    def post(self, path: str, body: Json | None = None, **query: Any) -> Json:
         """Create something, or ask for something to be done."""
-        return self._send("POST", BASE + path, body={} if body is None else body)
+        return self._send("POST", BASE + path, query=query, body={} if body is None else body)
+
+    def put(self, path: str, body: Json) -> Json:
+        """Replace something."""
+        return self._send("PUT", BASE + path, body=body)
 
     def patch(self, path: str, body: Json) -> Json:
         """Change something."""

@@ -6,15 +6,13 @@ from typing import Annotated
 
 import typer
 
-from services.cli import quantities
+from services.cli import options, quantities
 from services.cli.api import Api, Json
 from services.cli.deployment_text import FIELDS
 from services.cli.names import present_deployment
 from services.cli.output import AsJson, show_one
 from services.cli.session import session_of
 from services.cli.specs import change_of, given, new_spec, resources_of
-
-TRAFFIC = "Traffic"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,33 +33,26 @@ def deploy(
     name: Annotated[str, typer.Argument(help="Name of the deployment, unique within the tenant.")],
     model: Annotated[str | None, typer.Option(help="Registered model.")] = None,
     version: Annotated[str | None, typer.Option(help="Registered version of it.")] = None,
-    replicas: Annotated[int | None, typer.Option(help="Replicas at full strength; 1 by default.")] = None,
-    gpu: Annotated[str | None, typer.Option(help="GPUs of a replica: 1 (default), 2, 500m, 0.")] = None,
-    gpu_model: Annotated[list[str] | None, typer.Option(help="GPU model that will do; repeatable.")] = None,
-    cpu: Annotated[str | None, typer.Option(help="CPU cores of a replica: 1 (default), 4, 500m.")] = None,
-    memory: Annotated[str | None, typer.Option(help="Memory of a replica: 1Gi (default), 512Mi.")] = None,
-    priority: Annotated[int | None, typer.Option(help="Higher goes first in the queue; 100 by default.")] = None,
-    pool: Annotated[str | None, typer.Option(help="Pool of nodes; `default` by default.")] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(help="Percent of traffic stage by stage; 10,25,50,100 by default.", rich_help_panel=TRAFFIC),
-    ] = None,
-    observe_seconds: Annotated[
-        float | None, typer.Option(help="How long each stage is watched.", rich_help_panel=TRAFFIC)
-    ] = None,
-    max_error_rate: Annotated[
-        float | None, typer.Option(help="Share of failed requests above which a stage fails.", rich_help_panel=TRAFFIC)
-    ] = None,
-    max_latency_p99_ms: Annotated[
-        int | None, typer.Option(help="p99 latency in ms above which a stage fails.", rich_help_panel=TRAFFIC)
-    ] = None,
-    max_latency_ratio: Annotated[
-        float | None,
-        typer.Option(help="p99 of the new version by stable's, above which it fails.", rich_help_panel=TRAFFIC),
-    ] = None,
-    min_samples: Annotated[
-        int | None, typer.Option(help="Requests that a verdict needs.", rich_help_panel=TRAFFIC)
-    ] = None,
+    replicas: options.Replicas = None,
+    gpu: options.Gpus = None,
+    gpu_model: options.GpuModels = None,
+    mig: options.Mig = None,
+    cpu: options.Cpu = None,
+    memory: options.Memory = None,
+    workers: options.Workers = None,
+    topology: options.Topology = None,
+    priority: options.Priority = None,
+    pool: options.Pool = None,
+    max_replicas: options.MaxReplicas = None,
+    preemptible: options.Preemptible = None,
+    start_within_seconds: options.StartWithin = None,
+    expected_seconds: options.Expected = None,
+    weights: options.Weights = None,
+    observe_seconds: options.Observe = None,
+    max_error_rate: options.ErrorRate = None,
+    max_latency_p99_ms: options.Latency = None,
+    max_latency_ratio: options.LatencyRatio = None,
+    min_samples: options.Samples = None,
     as_json: AsJson = False,
 ) -> None:
     """Deploy a version of a model. Where the name is taken, roll the new version out there."""
@@ -69,9 +60,13 @@ def deploy(
         model=model,
         version=version,
         replicas=replicas,
-        resources=resources_of(gpu, gpu_model, cpu, memory),
+        resources=resources_of(gpu, gpu_model, cpu, memory, mig, workers, topology),
         priority=priority,
         pool=pool,
+        max_replicas=max_replicas,
+        preemptible=preemptible,
+        start_within_seconds=start_within_seconds,
+        expected_seconds=expected_seconds,
         canary=given(weights=None if weights is None else quantities.weights(weights), observe_seconds=observe_seconds),
         gates=given(
             max_error_rate=max_error_rate,

@@ -68,11 +68,17 @@ def delete(
     say(f"{answer.get('name')} is {answer.get('state')}", answer, as_json)
 
 
+@app.command()
 def placement(context: typer.Context, deployment: DeploymentRef, as_json: AsJson = False) -> None:
-    """Which devices of which nodes a deployment holds, and why there."""
+    """Which devices of which nodes a deployment holds, and why there; or what it waits for."""
     api = session_of(context).api
     answer = api.get(f"/deployments/{deployment_id(api, deployment)}/placement")
     if as_json:
-        show_one(answer, {}, as_json)
-    else:
-        show_list(answer["reservations"], RESERVATION_FIELDS, as_json)
+        return show_one(answer, {}, as_json)
+    for number, held in enumerate(answer["reservations"]):
+        if number:
+            typer.echo()
+        show_one(held, RESERVATION_FIELDS, as_json)
+    if not answer["reservations"]:
+        say(answer["words"], answer, as_json)
+    return None

@@ -1,4 +1,4 @@
-"""`taxiway lag`, `capacity`, `placement`: what operators look at."""
+"""`taxiway lag`, `placement`: what operators look at beside capacity."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from services.cli.deployments import placement
-from services.cli.output import AsJson, Cell, gpus, moment, show_list, show_one, time_text
+from services.cli.output import AsJson, Cell, show_list, show_one, time_text
 from services.cli.session import session_of
 
 LAG_FIELDS: dict[str, Cell] = {
@@ -20,22 +20,11 @@ LAG_FIELDS: dict[str, Cell] = {
     "oldest s": lambda lag: f"{lag['oldest_seconds']:.1f}",
     "at commit s": lambda lag: "" if (age := lag.get("age_at_commit_seconds")) is None else f"{age:.3f}",
 }
-NODE_FIELDS: dict[str, Cell] = {
-    "node": "node",
-    "pool": "pool",
-    "GPU": "gpu_model",
-    "devices": "gpu_count",
-    "GPUs used": gpus("gpu_used_milli"),
-    "of": gpus("gpu_total_milli"),
-    "CPU cores": lambda node: f"{node['cpu_milli'] / 1000:g}",
-    "memory MiB": "memory_mib",
-    "observed": moment("observed_at"),
-}
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (placement, lag, capacity):
+    for command in (placement, lag):
         app.command()(command)
 
 
@@ -59,17 +48,3 @@ def lag(
         as_json,
     )
     typer.echo(f"measured {time_text(answer['measured_at'])} UTC; {sum(letters.values())} dead letters")
-
-
-def capacity(
-    context: typer.Context,
-    pool: Annotated[str | None, typer.Option(help="Only this pool.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """GPUs, total and used, node by node."""
-    answer = session_of(context).api.get("/capacity", pool=pool)
-    if as_json:
-        show_one(answer, {}, as_json)
-        return
-    show_list(answer["nodes"], NODE_FIELDS, as_json)
-    typer.echo(f"{answer['gpu_used_milli'] / 1000:g} of {answer['gpu_total_milli'] / 1000:g} GPUs are reserved")

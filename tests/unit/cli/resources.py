@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from schemas.placement import RejectedPlace
 from schemas.resources import Allocation
-from schemas.tenant import Limit, Meter, Plan, ProducerScope, Window
+from schemas.tenant import GpuQuota, Limit, Meter, Plan, ProducerScope, Window
+from services.ingest_api.domain.affected import Affected
 from services.ingest_api.domain.identity import Scope
 from services.ingest_api.domain.read import AsOf, HistoryEntry, NodeCapacity, Shown
 from services.ingest_api.domain.reservation import Reservation
 from services.ingest_api.domain.resources import KeyView, Model, ModelVersion, Producer, Tenant
 from services.ingest_api.domain.view import Analysis, Rollout, State, Waiting
 from tests.unit.cli.events import DEPLOYMENT, NOON, REQUESTED, RESERVATION
+from tests.unit.cli.events import RESERVED as EVENT
 
 TENANT_ID = UUID(int=1)
 PLAN = Plan(
@@ -20,6 +24,11 @@ PLAN = Plan(
     max_models=3,
     max_concurrent_gpu_milli=2500,
     limits=(Limit(meter=Meter.INPUT_TOKENS, window=Window.DAY, amount=1000),),
+    gpu_quotas=(
+        GpuQuota(gpu_model="A100", guaranteed_milli=4000, borrowing_limit_milli=2000, lending_limit_milli=500),
+        GpuQuota(guaranteed_milli=500),
+    ),
+    weight=3,
 )
 TENANT = Tenant(tenant_id=TENANT_ID, name="acme", plan=PLAN, created_at=NOON)
 KEY = KeyView(
@@ -43,11 +52,24 @@ PRODUCER = Producer(
 )
 RESERVED = Reservation(
     reservation_id=RESERVATION,
+    pool="default",
     revision=1,
     stage=0,
     gpu_milli=1500,
     allocations=(Allocation(replica=0, node="node-1", devices=(0, 3), gpu_milli=500),),
     explanation="the tightest devices that fit",
+    score=87,
+    alternatives=(RejectedPlace(node="node-7", score=3, why="it would leave a hole"),),
+    decision=EVENT.decision,
+    waiting=Waiting(
+        reservation_id=RESERVATION,
+        position=3,
+        reason="NoFreeCapacity",
+        detail="1.5 GPUs are free",
+        estimated_start=NOON + timedelta(minutes=5),
+    ),
+    lost=(Affected(reservation_id=RESERVATION, replicas=(1, 2), reason="NodeRemoved", detail="node-9 is gone"),),
+    draining=(Affected(reservation_id=RESERVATION, replicas=(0,), reason="Priority", detail="8 GPUs are needed"),),
     reserved_at=NOON,
 )
 NODE = NodeCapacity(

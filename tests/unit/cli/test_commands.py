@@ -71,6 +71,9 @@ PLACEMENT = Placement(
     refusal=None,
     as_of=AS_OF,
 )
+NOTHING_HELD = Placement(
+    words="chat is requested: it holds no GPUs and waits for none.", reservations=(), refusal=None, as_of=AS_OF
+)
 D, T = f"/deployments/{DEPLOYMENT}", f"/tenants/{TENANT_ID}"
 
 READS: list[tuple[str, dict[str, Answer], list[str]]] = [
@@ -94,7 +97,22 @@ READS: list[tuple[str, dict[str, Answer], list[str]]] = [
     (
         f"placement {DEPLOYMENT}",
         {f"GET {D}/placement": PLACEMENT},
-        ["1.5", "node-1[0,3]", "the tightest devices that fit"],
+        [
+            "1.5",
+            "node-1[0,3]",
+            "the tightest devices that fit",
+            "87",
+            "node-7 (score 3): it would leave a hole",
+            "waits at position 3 (NoFreeCapacity): 1.5 GPUs are free; should start about 2026-03-01 12:05:00.000",
+            "1, 2 (NodeRemoved): node-9 is gone",
+            "0 (Priority): 8 GPUs are needed",
+            "17 of pool default by packing 1, 2026-03-01 12:00:00.000, for taxiway.deployment.events.v1/0/0",
+        ],
+    ),
+    (
+        "deployments placement chat",
+        {"GET /deployments": [shown()], f"GET {D}/placement": NOTHING_HELD},
+        ["chat is requested: it holds no GPUs and waits for none."],
     ),
     (
         f"rollout show {DEPLOYMENT}",
@@ -148,10 +166,39 @@ def told_rollout(command: str, **more: bool) -> Write:
 
 WRITES: list[Write] = [
     (
-        "tenants create acme --plan-name team --max-gpu-milli 2500 --max-models 3 --limit input_tokens:day:1000",
+        "tenants create acme --plan-name team --max-gpu-milli 2500 --max-models 3 --limit input_tokens:day:1000"
+        " --gpu-quota A100:4:2:500m --gpu-quota :0.5 --weight 3",
         {"POST /tenants": TENANT},
-        {"name": "acme", "plan": PLAN.model_dump(mode="json")},
-        ["acme", str(TENANT_ID)],
+        {
+            "name": "acme",
+            "plan": {
+                "name": "team",
+                "max_concurrent_gpu_milli": 2500,
+                "max_models": 3,
+                "limits": [{"meter": "input_tokens", "window": "day", "amount": 1000}],
+                "gpu_quotas": [
+                    {
+                        "gpu_model": "A100",
+                        "guaranteed_milli": 4000,
+                        "borrowing_limit_milli": 2000,
+                        "lending_limit_milli": 500,
+                    },
+                    {"gpu_model": "", "guaranteed_milli": 500},
+                ],
+                "weight": 3,
+            },
+        },
+        ["acme", str(TENANT_ID), "A100 4 guaranteed, borrows up to 2, lends up to 0.5, any 0.5 guaranteed"],
+    ),
+    (
+        f"tenants plan {TENANT_ID} --weight 7 --gpu-quota A100:1::0",
+        {f"GET {T}": TENANT, f"PUT {T}/quota": TENANT},
+        PLAN.model_dump(mode="json")
+        | {
+            "weight": 7,
+            "gpu_quotas": [{"gpu_model": "A100", "guaranteed_milli": 1000, "lending_limit_milli": 0}],
+        },
+        ["acme"],
     ),
     ("tenants create acme", {"POST /tenants": TENANT}, {"name": "acme", "plan": {"name": "custom"}}, ["acme"]),
     (
@@ -233,6 +280,37 @@ def test_a_plan_from_a_file_and_options_on_top_of_it(tmp_path: Path) -> None:
     assert door.body["plan"] == PLAN.model_dump(mode="json") | {"max_models": 9}
 
 
+def test_a_plan_from_a_file_replaces_the_tenants(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text('{"name": "small"}')
+    door = Door({f"PUT {T}/quota": TENANT})
+    assert taxiway("tenants", "plan", str(TENANT_ID), "--plan", str(file), "--weight", "2", door=door).status == 0
+    assert door.body == {"name": "small", "weight": 2}
+
+
+def test_a_new_deployment_of_slices_that_grows_and_can_be_drained() -> None:
+    door = Door({"GET /deployments": [], "POST /deployments": shown(State.REQUESTED)})
+    options = "--model llama --version 1.0 --mig 1g.10gb --max-replicas 8 --preemptible --start-within-seconds 60"
+    more = "--expected-seconds 3600 --workers 2 --topology same-zone"
+    assert taxiway("deploy", "chat", *options.split(), *more.split(), door=door).status == 0
+    assert door.body == {
+        "name": "chat",
+        "model": "llama",
+        "version": "1.0",
+        "resources": {
+            "cpu_milli": 1000,
+            "memory_mib": 1024,
+            "mig_profile": "1g.10gb",
+            "workers": 2,
+            "topology": "same-zone",
+        },
+        "max_replicas": 8,
+        "preemptible": True,
+        "start_within_seconds": 60,
+        "expected_seconds": 3600,
+    }
+
+
 def test_a_new_deployment_is_created() -> None:
     door = Door({"GET /deployments": [shown(State.REMOVED)], "POST /deployments": shown(State.REQUESTED)})
     options = "--model llama --version 1.0 --replicas 4 --gpu 500m --gpu-model A100 --cpu 4 --memory 8Gi --pool p"
@@ -291,6 +369,11 @@ def test_a_name_that_nobody_has(command: str, listing: str, told: str) -> None:
     [
         "tenants create",
         "tenants create a --limit input_tokens",
+        "tenants create a --gpu-quota A100",
+        "tenants create a --gpu-quota A100:1:2:3:4",
+        "tenants create a --gpu-quota A100:much",
+        "tenants plan a",
+        "deploy chat --gpu 1 --mig 1g.10gb",
         "tenants create a --plan /nonexistent.json",
         "tenants suspend a",
         "rollout pause chat",

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from services.cli.deployment_text import analysis_text, gpus_of_replica, place_text, rollout_text, why_text
+from services.cli.deployment_text import (
+    analysis_text,
+    decision_text,
+    gpus_of_replica,
+    place_text,
+    rollout_text,
+    waiting_text,
+    why_text,
+)
 
 ROLLOUT = {"revision": 2, "phase": "progressing", "stage": 1, "weight": 25, "ready_replicas": 1}
 
@@ -50,8 +58,15 @@ def test_the_small_ones() -> None:
     assert gpus_of_replica({"spec": {"resources": {"gpu_count": 2, "gpu_milli": 1000}}}) == "2"
     assert gpus_of_replica({"spec": {"resources": {"gpu_count": 1, "gpu_milli": 250}}}) == "0.25"
     assert gpus_of_replica({"spec": None}) == ""
+    sliced = {"gpu_count": 1, "gpu_milli": 142, "mig_profile": "1g.10gb", "workers": 1}
+    assert gpus_of_replica({"spec": {"resources": sliced}}) == "1g.10gb"
+    gang = {"gpu_count": 8, "gpu_milli": 1000, "mig_profile": "", "workers": 4}
+    assert gpus_of_replica({"spec": {"resources": gang}}) == "8 x 4 pods"
     analysis = {"stage": 1, "verdict": "Fail", "reason": "p99 900 ms"}
     assert analysis_text({"rollout": {"analysis": analysis}}) == "stage 1: Fail, p99 900 ms"
     assert analysis_text({"rollout": {"analysis": None}}) == ""
     assert place_text({"node": "n", "devices": [0, 3]}) == "n[0,3]"
     assert place_text({"node": "n", "devices": []}) == "n[]"
+    assert place_text({"node": "n", "devices": [1], "mig_profile": "1g.10gb", "mig_start": 4}) == "n[1:1g.10gb@4]"
+    assert decision_text({"decision": None}) == ""
+    assert waiting_text(None) == ""

@@ -40,6 +40,15 @@ def test_resources(options: tuple[Any, Any, Any, Any], body: dict[str, Any]) -> 
     assert resources_of(*options) == body
 
 
+def test_a_slice_says_itself_how_much_of_a_gpu_it_is() -> None:
+    asked = resources_of(None, None, None, None, "1g.10gb", 2, "same-zone")
+    assert asked == {"mig_profile": "1g.10gb", "workers": 2, "topology": "same-zone"}
+    spec = DeploymentSpec.model_validate(new_spec("chat", {"model": "llama", "version": "1.0", "resources": asked}))
+    assert (spec.resources.gpu_count, spec.resources.gpu_milli, spec.resources.cpu_milli) == (1, 142, 1000)
+    with pytest.raises(typer.BadParameter, match="leave --gpu out"):
+        resources_of("1", None, None, None, "1g.10gb")
+
+
 def test_a_new_deployment_gets_the_resources_that_were_not_given() -> None:
     body = new_spec("chat", {"model": "llama", "version": "1.0", "resources": {"gpu_count": 2, "gpu_milli": 1000}})
     spec = DeploymentSpec.model_validate(body)
@@ -60,6 +69,8 @@ def test_a_new_deployment_needs_a_model_and_a_version(asked: dict[str, Any], mis
         ({"version": "2.0", "model": "llama", "pool": "default"}, {"version": "2.0"}),
         ({"version": "2.0", "resources": {"gpu_count": 1, "gpu_milli": 500}}, {"version": "2.0"}),
         ({"replicas": 6}, {"replicas": 6}),
+        ({"max_replicas": 9}, {"max_replicas": 9}),
+        ({"version": "2.0", "preemptible": False}, {"version": "2.0"}),
         ({"gates": {"min_samples": 9}}, {"gates": SPEC["gates"] | {"min_samples": 9}}),
         ({"canary": {"weights": [100]}}, {"canary": SPEC["canary"] | {"weights": [100]}}),
     ],
@@ -73,6 +84,7 @@ def test_a_change_names_what_may_change_and_keeps_the_rest(asked: dict[str, Any]
     [
         ({"version": "2.0", "model": "other"}, "other model"),
         ({"version": "2.0", "resources": {"cpu_milli": 1}, "priority": 7}, "other resources, priority"),
+        ({"version": "2.0", "preemptible": True}, "other preemptible"),
         ({}, "name what to change"),
         ({"model": "llama"}, "name what to change"),
     ],
