@@ -122,15 +122,16 @@ def test_a_node_seen_again_unchanged_is_no_news() -> None:
     assert pool.when(node("n1")) == []
 
 
-def test_a_removed_node_takes_nothing_new_and_keeps_what_it_holds() -> None:
+def test_what_was_on_a_removed_node_is_lost_and_placed_again() -> None:
     pool = Pool(node("n1", 2), node("n2", 8), tenant(), reserve("a"))
-    assert [summary(each) for each in pool.when(node_removed("n1"))] == ["NodeChanged"]
+    assert pool.held("a")[0].node == "n1"
+    assert [summary(each) for each in pool.when(node_removed("n1"))] == ["NodeChanged", "Lost", "placed"]
     assert pool.when(node_removed("n1")) == []
     assert pool.when(node_removed("never seen")) == []
     pool.when(reserve("b"))
-    assert (pool.held("a")[0].node, pool.held("b")[0].node) == ("n1", "n2")
+    assert (pool.held("a")[0].node, pool.held("b")[0].node) == ("n2", "n2")
     pool.when(node("n1", 2))
-    assert pool.snapshot.cluster.gpu_free.tolist() == [1000, 7000]
+    assert pool.snapshot.cluster.gpu_free.tolist() == [2000, 6000]
 
 
 def test_a_node_that_moves_to_another_pool_leaves_this_one() -> None:

@@ -10,7 +10,6 @@ from schemas.resources import Allocation
 from services.scheduler.domain.asking import request_of
 from services.scheduler.domain.decide import decide
 from services.scheduler.domain.decision import Alternative, Placed, Queued, Rejected
-from services.scheduler.domain.policies import policy_named
 from tests.fakes.scheduler.builders import (
     OTHER_TEAM,
     cpu_only,
@@ -85,7 +84,7 @@ def test_what_can_never_be_is_rejected_with_numbers(asked: EventData, reason: Qu
 def test_a_pool_with_nodes_but_no_gpu_has_no_model() -> None:
     decision = Pool(node("n1", 0), tenant()).decision(reserve("r"))
     assert decision == Rejected(
-        QueueReason.MODEL_UNAVAILABLE, "no node of pool 'default' has a GPU; ask for a model that it has"
+        QueueReason.MODEL_UNAVAILABLE, "no node of pool 'default' has a GPU; ask for what it has"
     )
 
 
@@ -154,7 +153,7 @@ def test_deciding_changes_nothing() -> None:
     pool = Pool(node("n1", 4), tenant(), reserve("a", gpus(1, 300)))
     before = pool.snapshot.cluster.device_taken.copy()
     request = request_of(pool.snapshot, entry(reserve("b", gpus(1), replicas=3)))
-    first = decide(pool.snapshot, request, policy_named("default"))
-    assert first == decide(pool.snapshot, request, policy_named("default"))
+    first = decide(pool.snapshot, request)
+    assert first == decide(pool.snapshot, request)
     assert (pool.snapshot.cluster.device_taken == before).all()
     assert len(pool.snapshot.reservations) == 1
