@@ -126,9 +126,9 @@ class World:
             if len(self.said(kind)) < count:
                 self.clock.advance(0.5)
 
-    async def promoted(self, revision: int = 1) -> None:
+    async def promoted(self, revision: int = 1, *, replicas: int = 4) -> None:
         """Bring a revision to promotion, all the way."""
-        await self.request(revision)
+        await self.request(revision, replicas=replicas)
         await self.run(200)
         assert self.rollout.stable is not None
         assert self.rollout.stable.number == revision
