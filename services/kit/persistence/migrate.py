@@ -20,13 +20,13 @@ SCHEMA_OF = {"ingest_api": "ingest", "scheduler": "scheduler", "deployer": "depl
 """Postgres schema of each service."""
 
 
-def upgrade(service: str, owner_dsn: str) -> None:
-    """Bring the schema of `service` to its newest revision; nothing happens when it is there already."""
+def upgrade(service: str, owner_dsn: str, revision: str = "head") -> None:
+    """Bring the schema of `service` to `revision`, the newest; nothing happens when it is there already."""
     config = Config()
     config.set_main_option("script_location", str(SERVICES / service / "migrations"))
     config.attributes["owner_dsn"] = owner_dsn
     config.attributes["schema"] = SCHEMA_OF[service]
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def run_environment() -> None:

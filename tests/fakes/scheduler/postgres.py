@@ -35,13 +35,14 @@ class SchedulerDatabase:
             await connection.close()
 
 
-def make_database(admin_dsn: str) -> SchedulerDatabase:
-    """Create and migrate a fresh database. Not from within an event loop. Every call must use the same `PASSWORD`."""
+def make_database(admin_dsn: str, revision: str = "head") -> SchedulerDatabase:
+    """Create and migrate a fresh database, to the newest release's tables or to those of an older one. Not from within
+    an event loop. Every call must use the same `PASSWORD`."""
     name = f"scheduler_{uuid4().hex[:12]}"
     asyncio.run(roles.provision(admin_dsn, lambda _: PASSWORD, ["scheduler"], name))
     owner, worker, app = (
         roles.dsn_for(admin_dsn, roles.role_name("scheduler", part), PASSWORD, name)
         for part in ("owner", "worker", "app")
     )
-    upgrade("scheduler", owner)
+    upgrade("scheduler", owner, revision)
     return SchedulerDatabase(owner, worker, app)
