@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra.demo.audit import percentile
+from infra.demo.decided_again import in_words
 from infra.demo.story import Outcome
 from schemas.tenant import Meter
 
@@ -102,6 +103,8 @@ def _facts(outcome: Outcome) -> list[str]:
         facts.append(f"over quota: {outcome.refusals.hold_detail}")
         facts.append(f"over the GPU limit: {outcome.refusals.deployment_detail}")
         facts.append(f"dead letters: {', '.join(letter.error_type for letter in outcome.refusals.dead_letters)}")
+    if outcome.decided_again is not None:
+        facts.append(in_words(outcome.decided_again))
     seconds = outcome.placement_seconds
     facts.append(
         f"request to reserved GPUs: p50 {percentile(seconds, 0.5):.3f} s, p99 {percentile(seconds, 0.99):.3f} s"

@@ -1,4 +1,4 @@
-"""The seven steps of the main job, in order, and what each must show."""
+"""The eight steps of the main job, in order, and what each must show."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from infra.demo import audit
 from infra.demo.canaries import REVISION, canary_faults, needed_gpu_milli
+from infra.demo.decided_again import DecidedAgain, decide_again, replay_faults
 from infra.demo.deployments import (
     BAD,
     WEIGHTS,
@@ -42,7 +43,7 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(slots=True)
 class Outcome:
-    """What happened, and which of the seven held."""
+    """What happened, and which of the eight held."""
 
     checks: dict[str, bool] = field(default_factory=dict)
     faults: dict[str, list[str]] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class Outcome:
     refusals: Refusals | None = None
     placement_seconds: list[float] = field(default_factory=list)
     history: list[HistoryLine] = field(default_factory=list)
+    decided_again: DecidedAgain | None = None
     answers: dict[int, int] = field(default_factory=dict)
     """Inference requests by HTTP status."""
 
@@ -84,6 +86,7 @@ class Story:
         await self._step("5 the LLM trace as usage", lambda: self._meter(tenants))
         await self._step("6 refusals and dead letters", lambda: self._refuse(tenants[1], deployments[1]))
         await self._step("7 the history from the log", lambda: self._audit(deployments))
+        await self._step("8 the placements decided once more", self._decide_again)
         for rest in (self._operator, *(tenant.rest for tenant in tenants)):
             await rest.close()
         return self.outcome
@@ -164,6 +167,10 @@ class Story:
         self.outcome.placement_seconds = audit.seconds_to_placement(log, deployments)
         self.outcome.history = await asyncio.to_thread(audit.history_of, self._bootstrap, deployments[0])
         self._check("7", audit.history_faults(self.outcome.history, REVISION, WEIGHTS))
+
+    async def _decide_again(self) -> None:
+        found = self.outcome.decided_again = await asyncio.to_thread(decide_again, self._bootstrap, "default")
+        self._check("8", replay_faults(found, self.outcome.counts["requested"]))
 
 
 def _ended_otherwise(deployments: list[Deployed]) -> list[Deployed]:
