@@ -9,6 +9,7 @@ import typer
 from services.cli import questions
 from services.cli.api import Json
 from services.cli.capacity_text import DEVICE_FIELDS, LEGEND, MODEL_FIELDS, NODE_FIELDS, by_model
+from services.cli.failures import CliError
 from services.cli.output import AsJson, Cell, gpus, moment, show_list, show_one, time_text
 from services.cli.session import session_of
 
@@ -87,6 +88,8 @@ def show_map(
         return show_one(answer, {}, as_json)
     nodes = answer["nodes"]
     if node is not None:
+        if not nodes:
+            raise CliError(f"there is no node {node}: see `taxiway capacity map --list`")
         devices = [{"node": each["node"]} | device for each in nodes for device in each["devices"]]
         show_list(devices, DEVICE_FIELDS, as_json)
     elif listed or len(nodes) <= READABLE:
@@ -100,7 +103,7 @@ def show_map(
 
 
 def _sum_of(answer: Json) -> str:
-    failed = f", {answer['gpu_failed_milli'] / 1000:g} are broken" if answer["gpu_failed_milli"] else ""
+    failed = f", {answer['gpu_failed_milli'] / 1000:g} broken" if answer["gpu_failed_milli"] else ""
     return f"{answer['gpu_free_milli'] / 1000:g} of {answer['gpu_total_milli'] / 1000:g} GPUs are free{failed}"
 
 

@@ -79,6 +79,9 @@ def placement(context: typer.Context, deployment: DeploymentRef, as_json: AsJson
         if number:
             typer.echo()
         show_one(held, RESERVATION_FIELDS, as_json)
+    refusal = answer["refusal"]
     if not answer["reservations"]:
         say(answer["words"], answer, as_json)
+    elif refusal is not None:
+        say(f"\nrefused ({refusal['code']}): {refusal['detail']}", answer, as_json)
     return None

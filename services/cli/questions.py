@@ -10,11 +10,13 @@ from uuid import UUID
 
 import typer
 
+from schemas.phrases import count, gpus
 from services.cli import options
 from services.cli.api import Json
 from services.cli.deployment_text import alternatives_text, place_text
 from services.cli.names import tenant_id
-from services.cli.output import AsJson, Cell, gpus, moment, show_list, show_one
+from services.cli.output import AsJson, Cell, moment, show_list, show_one
+from services.cli.output import gpus as gpus_at
 from services.cli.session import session_of
 from services.cli.specs import given, resources_of, whole_resources
 
@@ -41,7 +43,7 @@ ANSWER_FIELDS: dict[str, Cell] = {
 PLAN_FIELDS: dict[str, Cell] = {
     "possible": "is_possible",
     "why": "detail",
-    "held twice": gpus("moved_gpu_milli"),
+    "held twice": gpus_at("moved_gpu_milli"),
     "where": lambda answer: [place_text(each) for each in answer["allocations"]],
     "as of decision": "as_of_decision",
 }
@@ -63,8 +65,7 @@ def add_to(app: typer.Typer) -> None:
 def eviction_text(eviction: Json) -> str:
     """`2 replicas of chat (1 GPU)`; of other tenants `2 replicas of others (1 GPU)`."""
     whose = eviction["deployment"] or eviction["deployment_id"] or "others"
-    replicas = f"{eviction['replicas']} replica{'' if eviction['replicas'] == 1 else 's'}"
-    return f"{replicas} of {whose} ({eviction['gpu_milli'] / 1000:g} GPUs)"
+    return f"{count(eviction['replicas'], 'replica')} of {whose} ({gpus(eviction['gpu_milli'])})"
 
 
 def read_demand(path: Path) -> Json:

@@ -157,6 +157,13 @@ def model_is_deployable(request: Request, facts: Facts) -> Refused | None:
     return None
 
 
+def a_pod_can_run(request: Request, _: Facts) -> Refused | None:
+    """No pod runs without CPU. Memory may be 0: production pods do not always say."""
+    if request.spec.resources.cpu_milli == 0:
+        return _refuse("invalid-request", "/resources/cpu_milli", "a pod needs CPU: ask for at least 1 milli")
+    return None
+
+
 def something_changes(request: Request, facts: Facts) -> Refused | None:
     """A new revision must differ from what runs or is on its way."""
     if facts.existing is not None and facts.existing.heading_to == request.spec:
@@ -166,7 +173,14 @@ def something_changes(request: Request, facts: Facts) -> Refused | None:
 
 
 Rule = Callable[[Request, Facts], Refused | None]
-RULES: tuple[Rule, ...] = (tenant_may_start, name_is_usable, verb_fits, model_is_deployable, something_changes)
+RULES: tuple[Rule, ...] = (
+    tenant_may_start,
+    name_is_usable,
+    verb_fits,
+    model_is_deployable,
+    a_pod_can_run,
+    something_changes,
+)
 """In the order in which they are asked."""
 
 

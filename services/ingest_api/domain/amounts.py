@@ -19,7 +19,7 @@ def devices_of(text: object, field: str) -> tuple[int, int]:
 
     Raises `FieldError` naming the field.
     """
-    if not isinstance(text, str) or _AMOUNT.match(text) is None:
+    if not isinstance(text, str) or _AMOUNT.fullmatch(text) is None:
         raise FieldError(field, 'write an amount such as "2", "0.5" or "500m"')
     milli = int(text[:-1]) if text.endswith("m") else int(Decimal(text) * WHOLE_GPU_MILLI)
     if milli > WHOLE_GPU_MILLI and milli % WHOLE_GPU_MILLI:

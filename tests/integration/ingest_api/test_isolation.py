@@ -9,11 +9,12 @@ import asyncpg
 import httpx
 import pytest
 
+from schemas.node import NodeObserved
 from services.kit.persistence.migrate import SCHEMA_OF, upgrade
 from services.kit.persistence.roles import SCHEMAS, dsn_for, provision, role_name
-from tests.integration.ingest_api.harness import Account, FrontDoor
+from tests.integration.ingest_api.harness import SPEC, Account, FrontDoor, eventually
 
-OPERATORS_ONLY = ("/capacity", "/lag")
+OPERATORS_ONLY = ("/capacity", "/capacity/hints", "/lag")
 BODIES: dict[tuple[str, str], Any] = {
     ("post", "/models/{name}/versions"): {"version": "3.0"},
     ("patch", "/deployments/{deployment_id}"): {"replicas": 2},
@@ -36,6 +37,16 @@ def routes(door: FrontDoor) -> list[tuple[str, str]]:
     ]
 
 
+def asked_by(account: Account) -> str:
+    """The id of a question about capacity."""
+    node = NodeObserved(node="n-1", gpu_count=8, gpu_model="A100", cpu_milli=96_000, memory_mib=786_432)
+    account.tell(node)
+    body = {"resources": SPEC["resources"]}
+    eventually(lambda: account.api.post("/capacity/what-if?wait=0s", body).status_code == 202)
+    question_id: str = account.api.post("/capacity/what-if?wait=0s", body).json()["question_id"]
+    return question_id
+
+
 def test_foreign_ids_are_404_on_every_route(door: FrontDoor, acme: Account) -> None:
     # given
     deployment_id = acme.deploy()
@@ -48,6 +59,7 @@ def test_foreign_ids_are_404_on_every_route(door: FrontDoor, acme: Account) -> N
         "name": "llama",
         "key_id": producer_id,
         "hold_id": "none",
+        "question_id": asked_by(acme),
     }
     # then
     walked = 0
@@ -57,7 +69,7 @@ def test_foreign_ids_are_404_on_every_route(door: FrontDoor, acme: Account) -> N
         answer = stranger.api.send(method.upper(), path.format(**here), json=body)
         if path.startswith("/quota"):  # a hold is named within the tenant: the stranger's `none` is its own
             assert answer.status_code in (200, 204), (method, path, answer.text)
-        elif path.startswith("/tenants") and path.endswith(("/quota", "/suspend", "/resume")):  # operators only
+        elif path.endswith(("/quota", "/suspend", "/resume")) or "defragmentation" in path:  # operators only
             assert answer.status_code == 403, (method, path, answer.text)
         else:
             assert answer.status_code == 404, (method, path, answer.text)

@@ -46,7 +46,7 @@ READS: list[tuple[str, dict[str, Answer], list[str]]] = [
             "globex/code 1, acme/chat 0.642, others 0.3",
             ". !",
             LEGEND,
-            "3.058 of 6 GPUs are free, 1 are broken",
+            "3.058 of 6 GPUs are free, 1 broken",
         ],
     ),
     (
@@ -84,7 +84,7 @@ READS: list[tuple[str, dict[str, Answer], list[str]]] = [
             "2 replicas would make room",
             "node-1[0:1g.10gb@4]",
             "node-7 (score 3): it would leave a hole",
-            "1 replica of chat (1 GPUs), 2 replicas of others (0.5 GPUs)",
+            "1 replica of chat (1 GPU), 2 replicas of others (0.5 GPU)",
         ],
     ),
     (
@@ -203,6 +203,12 @@ def test_wrong_usage(command: str) -> None:
     outcome = taxiway("capacity", *command.split(), door=Door({}))
     assert (outcome.status, outcome.out) == (2, "")
     assert "Usage" in outcome.err
+
+
+def test_a_node_that_is_not_there() -> None:
+    outcome = taxiway("capacity", "map", "--node", "nope", door=Door({"GET /capacity/map": gpu_map()}))
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "there is no node nope" in outcome.err
 
 
 def test_a_devices_character_says_how_much_is_taken() -> None:

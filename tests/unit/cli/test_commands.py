@@ -71,6 +71,7 @@ PLACEMENT = Placement(
     refusal=None,
     as_of=AS_OF,
 )
+REFUSED = PLACEMENT.model_copy(update={"refusal": Refusal(code="TooLargeForPool", detail="no node has 9")})
 NOTHING_HELD = Placement(
     words="chat is requested: it holds no GPUs and waits for none.", reservations=(), refusal=None, as_of=AS_OF
 )
@@ -109,6 +110,7 @@ READS: list[tuple[str, dict[str, Answer], list[str]]] = [
             "17 of pool default by packing 1, 2026-03-01 12:00:00.000, for taxiway.deployment.events.v1/0/0",
         ],
     ),
+    (f"placement {DEPLOYMENT}", {f"GET {D}/placement": REFUSED}, ["1.5", "refused (TooLargeForPool): no node has 9"]),
     (
         "deployments placement chat",
         {"GET /deployments": [shown()], f"GET {D}/placement": NOTHING_HELD},

@@ -22,7 +22,7 @@ from services.ingest_api.domain.admission import (
     first_stage_replicas,
 )
 from services.ingest_api.domain.problems import CATALOGUE
-from tests.fakes.ingest_api.builders import DEPLOYMENT, NOW, SECOND, model, spec, tenant, version
+from tests.fakes.ingest_api.builders import DEPLOYMENT, HALF_GPU, NOW, SECOND, model, spec, tenant, version
 
 NEW = UUID(int=99)
 FACTS = Facts(tenant=tenant(), model=model(), version=version(), existing=None)
@@ -64,6 +64,7 @@ REFUSALS = [
     (ask(), replace(FACTS, model=None), "model-not-found", "/model"),
     (ask(), replace(FACTS, model=model(archived_at=NOW)), "model-archived", "/model"),
     (ask(), replace(FACTS, version=None), "version-not-found", "/version"),
+    (ask(resources=HALF_GPU.model_copy(update={"cpu_milli": 0})), FACTS, "invalid-request", "/resources/cpu_milli"),
     (ask(Verb.CHANGE), replace(FACTS, existing=RUNNING), "no-change", ""),
     (ask(Verb.DEPLOY), replace(FACTS, existing=RUNNING), "no-change", ""),
 ]
