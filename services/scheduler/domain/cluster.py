@@ -112,7 +112,7 @@ class Cluster:
         """Rows that changed since then, each once; None when all must be taken as changed, as after a node came."""
         if mark < self._journal_start:
             return None
-        return np.unique(np.array(self._journal[mark - self._journal_start :], np.int64))
+        return np.array(sorted(set(self._journal[mark - self._journal_start :])), np.int64)
 
     def model_codes(self, names: Sequence[str]) -> list[int]:
         """Codes of those of the named GPU models that any node has or had."""
@@ -156,8 +156,15 @@ class Cluster:
             return all(self.device_free[row, device] >= allocation.gpu_milli for device in allocation.devices)
         device = allocation.devices[0]
         slices = int(self.device_slices[row, device] | self.slices_held[row, device])
-        is_idle = self.device_free[row, device] == WHOLE_GPU_MILLI
-        return (slices != 0 or bool(is_idle)) and slices & self._mask(row, allocation) == 0
+        is_idle = bool(self.device_free[row, device] == WHOLE_GPU_MILLI)
+        return (is_idle or bool(self.takes_slices[row, device])) and slices & self._mask(row, allocation) == 0
+
+    @property
+    def takes_slices(self) -> Flags:
+        """Devices that are cut, or kept for slices, and neither broken nor in whole or shared use by anybody nor kept
+        for that, shape (nodes, devices). An idle device is none of them: it would have to be cut."""
+        is_cut = (self.device_slices != 0) | ((self.slices_held != 0) & (self.device_taken == 0))
+        return np.asarray(is_cut & (self.device_held == 0) & (self.device_free != ABSENT), np.bool_)
 
     def copy(self) -> Cluster:
         """A working copy whose capacity can be taken without touching this one; nodes are shared."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.placement import QueueReason
+from schemas.resources import Resources
 from services.scheduler.domain.claims import lifted
 from services.scheduler.domain.cluster import Flags
 from services.scheduler.domain.decision import Rejected
@@ -13,6 +14,8 @@ from services.scheduler.domain.model import Request, Waiting
 from services.scheduler.domain.place import place
 from services.scheduler.domain.snapshot import Snapshot
 
+MOST_DEMANDS = 10_000
+"""Demands of which it is remembered how many pods would fit."""
 Why = tuple[QueueReason, str]
 """A reason, and the same in words with numbers."""
 
@@ -25,15 +28,14 @@ def never(snapshot: Snapshot, request: Request) -> Rejected | None:
     cluster, resources = snapshot.cluster, request.resources
     if cluster.present == 0:
         return None
-    rows = right_model(cluster, resources)
-    if not rows.any():
+    most = _most(snapshot, resources)
+    if most == 0 and not right_model(cluster, resources).any():
         wanted = " or ".join(resources.gpu_models) or "a GPU"
         if resources.mig_profile:
             wanted = f"GPUs that can be cut to {resources.mig_profile}"
         detail = f"no node of pool {snapshot.pool!r} has {wanted}; ask for what it has"
         return Rejected(QueueReason.MODEL_UNAVAILABLE, detail)
     pods = request.replicas * resources.workers
-    most = pods_when_empty(cluster, resources, rows)
     if most >= pods:
         return None
     gang = f" with {resources.workers} workers" if resources.workers > 1 else ""
@@ -42,6 +44,16 @@ def never(snapshot: Snapshot, request: Request) -> Rejected | None:
         f"could hold {most // resources.workers}; ask for fewer or smaller replicas, or another pool"
     )
     return Rejected(QueueReason.TOO_LARGE_FOR_POOL, detail)
+
+
+def _most(snapshot: Snapshot, resources: Resources) -> int:
+    """Pods that the pool could hold if it were empty; remembered, because few demands come often."""
+    known = snapshot.pods_when_empty
+    if resources not in known:
+        if len(known) >= MOST_DEMANDS:
+            known.clear()
+        known[resources] = pods_when_empty(snapshot.cluster, resources, right_model(snapshot.cluster, resources))
+    return known[resources]
 
 
 def over_limit(snapshot: Snapshot, request: Request) -> Rejected | None:

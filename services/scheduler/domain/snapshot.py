@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from schemas.resources import Allocation
+from schemas.resources import Allocation, Resources
 from services.scheduler.domain.cluster import Cluster
 from services.scheduler.domain.model import Claim, Node, Request, Reservation, Tenant, Victim, Waiting
 from services.scheduler.domain.policies.interface import Policy
@@ -64,6 +64,9 @@ class Snapshot:
             self.chooser.saw(shape, pods)
         self.tenants = {tenant.tenant_id: tenant for tenant in tenants}
         self.shares = Shares(self.cluster)
+        self.pods_when_empty: dict[Resources, int] = {}
+        """Pods of a demand that the nodes could hold if nothing were reserved, as far as it was asked; forgotten when a
+        node changes."""
         self.reservations: dict[UUID, Reservation] = {}
         """What is set aside now, by reservation id."""
         self.timed: dict[UUID, datetime] = {}
@@ -192,6 +195,7 @@ class Snapshot:
         """The node has this capacity from now on."""
         self.cluster.observe(node)
         self.shares.nodes_changed()
+        self.pods_when_empty.clear()
 
     def _touch(self, request: Request) -> None:
         self.touched[request.reservation_id] = Touched(request.tenant_id, request.deployment_id, request)
