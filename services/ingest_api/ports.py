@@ -232,6 +232,9 @@ class QuestionStore(Protocol):
     async def ask(self, question: Question) -> None:
         """Keep a question of the tenant that the transaction speaks for."""
 
+    async def unanswered(self, since: datetime) -> int:
+        """How many of the tenant's questions since then have no answer."""
+
     async def answer(self, answer: WhatIfAnswered | DefragmentationPlanned, at: datetime) -> bool:
         """Keep its answer, whosever it is; False when there is no such question, or it has one. Needs the worker's
         role."""

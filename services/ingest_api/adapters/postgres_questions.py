@@ -36,6 +36,9 @@ ASK = text(
     "INSERT INTO capacity_question (tenant_id, question_id, kind, pool, demand, asked_by, asked_at)"
     " VALUES (:tenant_id, :question_id, :kind, :pool, cast(:demand AS jsonb), :asked_by, :asked_at)"
 )
+UNANSWERED = text(
+    "SELECT count(*) FROM capacity_question WHERE tenant_id = :tenant AND answer IS NULL AND asked_at >= :since"
+)
 ANSWER = text(
     "UPDATE capacity_question SET answer = cast(:answer AS jsonb), answered_at = :at"
     " WHERE question_id = :question_id AND answer IS NULL RETURNING 1"
@@ -116,6 +119,11 @@ class PostgresQuestions:
         told = question.model_dump(exclude={"demand", "answer", "answered_at"})
         told |= {"kind": question.kind.value, "demand": question.demand.model_dump_json()}
         await self._work.connection.execute(ASK, told)
+
+    async def unanswered(self, since: datetime) -> int:
+        """See the port."""
+        found = await self._work.connection.execute(UNANSWERED, {"tenant": self._work.tenant_id, "since": since})
+        return int(found.scalar_one())
 
     async def answer(self, answer: WhatIfAnswered | DefragmentationPlanned, at: datetime) -> bool:
         """See the port."""

@@ -6,6 +6,7 @@ A caller sees the holders that belong to it by name; of all others it sees how m
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 from uuid import UUID
@@ -35,7 +36,8 @@ class DeviceState(StrEnum):
     """It is broken, or the node does not list it any more."""
 
 
-class Holding(ContractModel):
+@dataclass(frozen=True, slots=True)
+class Holding:
     """One reserved place, and whose it is."""
 
     tenant_id: UUID
@@ -173,7 +175,11 @@ def _state(parts: Sequence[Allocation]) -> DeviceState:
 def _holder(holding: Holding) -> Holder:
     place = holding.allocation
     return Holder(
-        **holding.model_dump(exclude={"allocation"}),
+        tenant_id=holding.tenant_id,
+        tenant=holding.tenant,
+        deployment_id=holding.deployment_id,
+        deployment=holding.deployment,
+        reservation_id=holding.reservation_id,
         replica=place.replica,
         worker=place.worker,
         gpu_milli=place.gpu_milli,

@@ -56,6 +56,9 @@ CATALOGUE: dict[str, Kind] = {
     "version-not-found": Kind(
         422, "Version not registered", "Register the version first: POST /api/v1/models/{name}/versions."
     ),
+    "too-many-questions": Kind(
+        429, "Too many questions", "Wait until the earlier ones are answered, or until Retry-After is over."
+    ),
     "samples-in-flight": Kind(503, "Samples are being recorded", "The same samples are under way; try again shortly."),
     "unavailable": Kind(503, "Temporarily unavailable", "Something the platform needs is away. Try again later."),
     "internal": Kind(500, "Internal error", "Our fault. Report the trace_id. A retry with the same key is safe."),

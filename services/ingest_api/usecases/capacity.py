@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 from schemas.capacity import CapacityDemand
 from schemas.tenant import PLATFORM_TENANT
 from services.ingest_api.domain.gpu_map import GpuMap, gpu_map
-from services.ingest_api.domain.problems import invalid, not_found
+from services.ingest_api.domain.problems import Problem, invalid, not_found
 from services.ingest_api.domain.questions import EVENTS, Question, QuestionKind, deployments_in
 from services.ingest_api.domain.waiting_list import Queue, Report, queue_of
 from services.ingest_api.ports import OpenStores, Stores, Transactions
 from services.ingest_api.usecases.caller import Caller
+
+MOST_OPEN = 20
+"""Questions of one tenant without an answer, of the last `OPEN_SECONDS`."""
+OPEN_SECONDS = 60
 
 
 def seen_by(caller: Caller, transactions: Transactions) -> tuple[OpenStores, UUID | None]:
@@ -33,7 +39,7 @@ async def map_of(
     async with open_stores(whose) as stores:
         holdings = await stores.capacity.holdings()
     wanted = [each for each in nodes if node in (None, each.node) and gpu_model in (None, each.gpu_model)]
-    return gpu_map(wanted, everything, holdings)
+    return await asyncio.to_thread(gpu_map, wanted, everything, holdings)  # a tenth of a second of a large cluster
 
 
 async def queues(caller: Caller, transactions: Transactions, pool: str | None) -> list[Queue]:
@@ -59,7 +65,7 @@ async def ask(
     tenant_id: UUID | None,
 ) -> Question:
     """Ask the pool's owner; for the platform when no tenant is given. Raises `Problem` for a pool or a tenant that is
-    not there.
+    not there, and when too many of the asker's questions wait for an answer: the owner has reservations to decide.
 
     The transaction speaks for the tenant, if any.
     """
@@ -69,6 +75,9 @@ async def ask(
         await stores.act_for(PLATFORM_TENANT)
     elif await stores.tenants.find() is None:
         raise invalid("/tenant_id", "there is no tenant with this id")
+    if await stores.questions.unanswered(caller.now - timedelta(seconds=OPEN_SECONDS)) >= MOST_OPEN:
+        message = f"{MOST_OPEN} questions of the last {OPEN_SECONDS} s have no answer yet: wait for theirs."
+        raise Problem("too-many-questions", message, headers={"Retry-After": str(OPEN_SECONDS)})
     about = tenant_id or PLATFORM_TENANT
     question = Question(
         question_id=question_id,

@@ -246,6 +246,19 @@ def plan(asked: Question) -> DefragmentationPlanned:
     )
 
 
+async def test_questions_without_an_answer_are_counted_by_tenant(door: Transactions, ours: UUID, theirs: UUID) -> None:
+    first, second = question(ours), question(ours)
+    for asked in (first, second, question(theirs)):
+        async with door.platform(asked.tenant_id) as stores:
+            await stores.questions.ask(asked)
+    async with door.tenant(ours) as stores:
+        assert (await stores.questions.unanswered(NOW), await stores.questions.unanswered(LATER)) == (2, 0)
+    async with door.platform(None) as stores:
+        await stores.questions.answer(would_wait(first), LATER)
+    async with door.tenant(ours) as stores:
+        assert await stores.questions.unanswered(NOW) == 1
+
+
 @pytest.mark.parametrize("kind", list(QuestionKind))
 async def test_a_question_is_answered_once_and_shown_to_its_tenant(
     door: Transactions, ours: UUID, theirs: UUID, kind: QuestionKind

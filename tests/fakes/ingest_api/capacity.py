@@ -130,6 +130,10 @@ class InMemoryQuestions(Store):
         assert question.tenant_id == self.work.tenant
         self.tables.questions[question.question_id] = question
 
+    async def unanswered(self, since: datetime) -> int:
+        own = [each for each in self.tables.questions.values() if each.tenant_id == self.work.tenant]
+        return sum(each.answer is None and each.asked_at >= since for each in own)
+
     async def answer(self, answer: WhatIfAnswered | DefragmentationPlanned, at: datetime) -> bool:
         known = self.tables.questions.get(answer.question_id)
         if known is None or known.answer is not None:

@@ -20,6 +20,7 @@ from schemas.capacity import (
 from schemas.placement import QueueReason
 from schemas.resources import Allocation
 from schemas.tenant import PLATFORM_TENANT
+from services.ingest_api.usecases.capacity import MOST_OPEN
 from tests.fakes.ingest_api.application import OPERATOR
 from tests.fakes.ingest_api.builders import HALF_GPU, TENANT, observed, reported, reserved, waits
 from tests.fakes.ingest_api.front import Front, problem
@@ -302,6 +303,21 @@ async def test_a_question_that_makes_no_sense_is_not_asked(front: Front, changes
     await front.learn(observed())
     assert problem(await front.send("POST", NEVER, ASKED | changes)) == (422, "invalid-request", [pointer])
     assert front.said(AskWhatIf) == []
+
+
+async def test_a_pools_owner_is_not_flooded(front: Front) -> None:
+    await front.learn(observed())
+    for _ in range(MOST_OPEN):
+        assert (await front.send("POST", NEVER, ASKED)).status_code == 202
+    refused = await front.send("POST", NEVER, ASKED)
+    assert problem(refused)[:2] == (429, "too-many-questions")
+    assert refused.headers["retry-after"] == "60"
+    assert len(front.said(AskWhatIf)) == MOST_OPEN
+    assert (await front.send("POST", NEVER, ASKED, credential=OPERATOR)).status_code == 202, "others may ask"
+    await front.learn(answered(front.said(AskWhatIf)[0].data))
+    assert (await front.send("POST", NEVER, ASKED)).status_code == 202
+    front.clock.advance(61)
+    assert (await front.send("POST", NEVER, ASKED)).status_code == 202, "what nobody answers does not block for ever"
 
 
 async def test_an_answer_that_nobody_waits_for_any_more_is_no_error(front: Front) -> None:

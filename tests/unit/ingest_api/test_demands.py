@@ -19,6 +19,7 @@ from tests.fakes.ingest_api.front import SPEC, Front, problem
 POD = {"cpu_milli": 1000, "memory_mib": 1024}
 RESOURCES = SPEC["resources"]
 assert isinstance(RESOURCES, dict)
+ARABIC_ONE = "\N{ARABIC-INDIC DIGIT ONE}"
 
 
 @pytest.mark.parametrize(
