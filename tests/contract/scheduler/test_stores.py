@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from schemas.base import EventData
 from services.kit.clock import HeldClock
 from services.kit.errors import LeaseLostError
-from services.kit.persistence.leases import Lease
-from services.scheduler.domain.apply import apply
-from services.scheduler.domain.model import Input
 from services.scheduler.domain.policies import policy_named
 from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.entrypoints.owner import PoolOwner
 from services.scheduler.ports import Pending, SetAside
 from tests.contract.scheduler.conftest import Stores
+from tests.contract.scheduler.driving import content, in_memory, load, run, told
 from tests.fakes.scheduler.builders import (
     NOW,
     OTHER_TEAM,
@@ -59,48 +55,6 @@ LIFE = (
 )
 
 
-async def told(stores: Stores, *messages: EventData, pool: str = "default") -> list[Input]:
-    entries = [entry(data) for data in messages]
-    async with stores.unit_of_work() as work:
-        for each in entries:
-            await stores.inputs.append(work, pool, each)
-    return entries
-
-
-async def run(stores: Stores, batch_size: int = 200, pool: str = "default") -> Lease:
-    """An owner takes over and applies all there is."""
-    wake = asyncio.Event()
-    owner = PoolOwner(pool, policy_named("default"), stores, stores.pools, HeldClock(NOW), wake, batch_size=batch_size)
-    lease = await stores.lease(f"pool:{pool}")
-    await owner.take_over(lease)
-    wake.set()
-    while wake.is_set():
-        wake.clear()
-        await owner.tick(lease)
-    return lease
-
-
-async def load(stores: Stores, pool: str = "default") -> Snapshot:
-    async with stores.unit_of_work() as work:
-        return await stores.pools.load(work, pool, policy_named("default"))
-
-
-def content(snapshot: Snapshot) -> dict[str, Any]:
-    """All that a snapshot says."""
-    cluster = snapshot.cluster
-    return {
-        "nodes": cluster.nodes,
-        "free": [array.tolist() for array in (cluster.cpu_free, cluster.memory_free, cluster.gpu_free)],
-        "tenants": snapshot.tenants,
-        "reservations": snapshot.reservations,
-        "queue": list(snapshot.queue),
-        "claims": snapshot.claims,
-        "held": {tenant_id: dict(+held) for tenant_id, held in snapshot.shares.held.items() if +held},
-        "reached": (snapshot.applied, snapshot.decided),
-        "policy": (snapshot.chooser.memory, snapshot.memory_at, snapshot.now),
-    }
-
-
 async def test_an_unknown_pool_is_empty(stores: Stores) -> None:
     snapshot = await load(stores)
     assert content(snapshot) == content(Snapshot("default", policy_named("default")))
@@ -134,12 +88,10 @@ async def test_a_loaded_snapshot_is_the_one_that_was_saved(stores: Stores, batch
     """Restart from the store alone: what is loaded is what the domain, fed with the same inputs, knows."""
     entries = await told(stores, *LIFE)
     await run(stores, batch_size)
-    in_memory = Snapshot("default", policy_named("default"))
-    outcomes = [outcome for each in entries for outcome in apply(in_memory, each, NOW)]
-    in_memory.decided = sum(not type(outcome).__name__.endswith("Changed") for outcome in outcomes)
-    assert content(await load(stores)) == content(in_memory)
-    assert {identity("held"), identity("cpu"), identity("urgent")} == set(in_memory.reservations)
-    assert [waiting.reservation_id for waiting in in_memory.queue] == [identity("waits"), identity("waits too")]
+    known = in_memory(entries)
+    assert content(await load(stores)) == content(known)
+    assert {identity("held"), identity("cpu"), identity("urgent")} == set(known.reservations)
+    assert [waiting.reservation_id for waiting in known.queue] == [identity("waits"), identity("waits too")]
 
 
 async def test_an_applied_input_is_not_pending(stores: Stores) -> None:
