@@ -134,8 +134,8 @@ def capacity_rejected(reservation_id: UUID = FIRST) -> CapacityRejected:
 
 def released(reservation_id: UUID = FIRST, replicas: tuple[int, ...] = (), **changes: Any) -> CapacityReleased:
     """All of it, or some replicas, are given back."""
-    fields: dict[str, Any] = {"gpu_milli": 1500, "reason": "gone"} | changes
-    return CapacityReleased(**_about(reservation_id) | fields, replicas=replicas)
+    fields: dict[str, Any] = {"gpu_milli": 1500, "reason": "gone"}
+    return CapacityReleased(**_about(reservation_id) | fields | changes, replicas=replicas)
 
 
 def lost(replicas: tuple[int, ...], reservation_id: UUID = FIRST, **changes: Any) -> CapacityLost:
