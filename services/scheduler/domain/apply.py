@@ -25,7 +25,6 @@ from services.scheduler.domain.decision import (
     NodeChanged,
     Outcome,
     Placed,
-    Queued,
     Rejected,
     Released,
     TenantChanged,
@@ -34,8 +33,7 @@ from services.scheduler.domain.defragment import plan_moves
 from services.scheduler.domain.errors import UnexpectedInputError
 from services.scheduler.domain.losses import losses
 from services.scheduler.domain.model import Input, Node, Tenant, Waiting
-from services.scheduler.domain.promise import renew_promise
-from services.scheduler.domain.settle import drain_for, settle, start
+from services.scheduler.domain.settle import enqueue, settle, start
 from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.domain.whatif import what_if
 
@@ -67,18 +65,7 @@ def _reserve(data: DeploymentRequested | ReserveCapacity, snapshot: Snapshot, en
     waiting = Waiting(request, tuple(range(request.replicas)))
     if isinstance(decision, Placed):
         return [*start(snapshot, waiting, decision)]
-    return _enqueue(snapshot, waiting, decision)
-
-
-def _enqueue(snapshot: Snapshot, waiting: Waiting, decision: Queued) -> list[Outcome]:
-    snapshot.wait(waiting)
-    drains = drain_for(snapshot, waiting)
-    if drains:
-        return [*drains]
-    renew_promise(snapshot)
-    claim = snapshot.claims.get(waiting.reservation_id)
-    promised = replace(decision, estimated_start=claim.promised_at) if claim else decision
-    return [Decided(waiting.request, promised)]
+    return [*enqueue(snapshot, waiting, decision)]
 
 
 @_apply.register
@@ -190,7 +177,7 @@ def _set_suspension(data: TenantSuspended | TenantResumed, snapshot: Snapshot, e
 def _change_tenant(snapshot: Snapshot, tenant: Tenant) -> list[Outcome]:
     if snapshot.tenants.get(tenant.tenant_id) == tenant:
         return []
-    snapshot.tenants[tenant.tenant_id] = tenant
+    snapshot.set_tenant(tenant)
     return [TenantChanged(tenant), *settle(snapshot)]
 
 

@@ -6,7 +6,8 @@ from services.scheduler.domain.claims import lifted
 from services.scheduler.domain.cluster import Flags
 from services.scheduler.domain.decision import Decision, Placed, Queued
 from services.scheduler.domain.explain import alternatives_of, explain
-from services.scheduler.domain.limits import Refusal, refusal, within_quotas
+from services.scheduler.domain.limits import Refusal
+from services.scheduler.domain.limits import may_start as may_start
 from services.scheduler.domain.model import Request, Waiting
 from services.scheduler.domain.place import UNRANKED, Placement, can_take_all, place
 from services.scheduler.domain.promise import may_run_before
@@ -31,17 +32,14 @@ def queued(snapshot: Snapshot, waiting: Waiting, reason: Why | None = None) -> Q
     return Queued(position_of(snapshot, waiting), *reason, claim.promised_at if claim else None)
 
 
-def may_start(snapshot: Snapshot, waiting: Waiting) -> Flags | Refusal | None:
-    """The nodes on which its tenant may have more, None for all; or why the tenant may not."""
-    refused = refusal(snapshot, waiting.request, waiting.gpu_milli)
-    return refused or within_quotas(snapshot, waiting.request, waiting.gpu_milli)
-
-
 def try_to_place(snapshot: Snapshot, waiting: Waiting) -> Placed | None:
     """Its placement; None when its tenant may not have it, or it does not fit now."""
     allowed = may_start(snapshot, waiting)
-    if isinstance(allowed, Refusal):
-        return None
+    return None if isinstance(allowed, Refusal) else try_to_place_on(snapshot, waiting, allowed)
+
+
+def try_to_place_on(snapshot: Snapshot, waiting: Waiting, allowed: Flags | None) -> Placed | None:
+    """Its placement on those nodes, all when None; None when it does not fit now."""
     placement = _find(snapshot, waiting, allowed)
     return None if placement is None else _placed(snapshot, waiting, placement)
 

@@ -1,8 +1,7 @@
 """What a tenant may hold: the limit of its plan, its guarantees, what it may borrow and what others withhold.
 
-A rollout's surge may go over the limit of the plan by as much as the deployment's other revisions hold: a credit that
-ends with them, because they are released when the rollout does (or the surge is, when it fails). Quotas by model are
-looked at node by node, because a request that takes any model can go where the tenant still has a share.
+A rollout's surge may go over the limit of the plan on credit (`credits`). Quotas by model are looked at node by node,
+because a request that takes any model can go where the tenant still has a share.
 """
 
 from __future__ import annotations
@@ -14,11 +13,12 @@ import numpy as np
 
 from schemas.placement import QueueReason
 from schemas.tenant import PLATFORM_TENANT
-from services.scheduler.domain.cluster import Flags
+from services.scheduler.domain.cluster import Cluster, Flags
 from services.scheduler.domain.feasibility import right_model
-from services.scheduler.domain.model import Request, Tenant
-from services.scheduler.domain.shares import ALL, quota_of
+from services.scheduler.domain.model import Request, Tenant, Waiting
+from services.scheduler.domain.shares import quota_of
 from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.sums import ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,14 @@ class Refusal:
     reason: QueueReason
     detail: str
     """In words, with numbers and what to do."""
+
+
+def may_start(snapshot: Snapshot, waiting: Waiting, beside: int = 0) -> Flags | Refusal | None:
+    """The nodes on which its tenant may have what waits, None for all; or why the tenant may not. `beside`: thousandths
+    of a GPU that the tenant is to get before."""
+    gpu_milli = waiting.gpu_milli + beside if waiting.gpu_milli else 0
+    refused = refusal(snapshot, waiting.request, gpu_milli)
+    return refused or within_quotas(snapshot, waiting.request, gpu_milli)
 
 
 def refusal(snapshot: Snapshot, request: Request, gpu_milli: int) -> Refusal | None:
@@ -41,23 +49,17 @@ def refusal(snapshot: Snapshot, request: Request, gpu_milli: int) -> Refusal | N
         detail = f"the plan of tenant {request.tenant_id} is not known yet; tried again when it is"
         return Refusal(QueueReason.QUOTA_EXCEEDED, detail)
     limit, held = tenant.max_gpu_milli, snapshot.shares.gpu_milli(request.tenant_id)
-    credit = credit_limit(snapshot, request)
-    if gpu_milli == 0 or held + gpu_milli <= limit + credit:
+    if gpu_milli == 0 or held + gpu_milli <= limit:
         return None
-    more = f", and a rollout's credit of {credit}" if credit else ""
+    credit = snapshot.credits.after(request, gpu_milli)
+    if held + gpu_milli - credit <= limit:
+        return None
+    more = f", of the sum on a rollout's credit: {credit}" if credit else ""
     detail = (
-        f"limit: {limit} milli-GPU{more}, in use: {held}, asked: {gpu_milli}; "
+        f"limit: {limit} milli-GPU, in use: {held}, asked: {gpu_milli}{more}; "
         "release something, ask for less, or change the plan"
     )
     return Refusal(QueueReason.QUOTA_EXCEEDED, detail)
-
-
-def credit_limit(snapshot: Snapshot, request: Request) -> int:
-    """Thousandths of a GPU that the request may go over the limit by: what the revisions that it replaces hold."""
-    if not request.is_surge:
-        return 0
-    held = (snapshot.reservations[each] for each in snapshot.of_deployment.get(request.deployment_id, ()))
-    return sum(each.gpu_milli for each in held if each.request.revision != request.revision)
 
 
 def within_quotas(snapshot: Snapshot, request: Request, gpu_milli: int) -> Flags | Refusal | None:
@@ -65,7 +67,9 @@ def within_quotas(snapshot: Snapshot, request: Request, gpu_milli: int) -> Flags
 
     None when they leave it on all nodes; a refusal when they leave it on none that would do.
     """
-    if gpu_milli == 0 or not any(tenant.quotas for tenant in snapshot.tenants.values()):
+    if gpu_milli == 0 or request.tenant_id == PLATFORM_TENANT:
+        return None
+    if request.tenant_id not in snapshot.have_quotas and not snapshot.lenders:
         return None
     tenant = snapshot.tenant(request.tenant_id)
     refused = _refused(snapshot, tenant, ALL, gpu_milli)
@@ -73,14 +77,20 @@ def within_quotas(snapshot: Snapshot, request: Request, gpu_milli: int) -> Flags
         return refused
     cluster = snapshot.cluster
     candidates = right_model(cluster, request.resources)
-    first: Refusal | None = None
-    allowed = candidates.copy()
-    for model in sorted({cluster.nodes[row].gpu_model for row in np.flatnonzero(candidates)}):
-        refused = _refused(snapshot, tenant, model, gpu_milli)
+    refusals: list[Refusal] = []
+    allowed = candidates
+    for code in np.unique(cluster.model[candidates]).tolist():
+        refused = _refused(snapshot, tenant, cluster.model_name(code), gpu_milli)
         if refused is not None:
-            first = first or refused
-            allowed &= ~np.isin(cluster.model, cluster.model_codes([model]))
-    return first if first is not None and not allowed.any() else allowed
+            refusals.append(refused)
+            allowed = allowed & (cluster.model != code)
+    if refusals and not allowed.any():
+        return min(refusals, key=lambda each: (PRECEDENCE.index(each.reason), each.detail))
+    return allowed if refusals else None
+
+
+PRECEDENCE = tuple(QueueReason)
+"""Where several reasons hold the first is told."""
 
 
 def _refused(snapshot: Snapshot, tenant: Tenant, model: str, gpu_milli: int) -> Refusal | None:
@@ -96,10 +106,14 @@ def _refused(snapshot: Snapshot, tenant: Tenant, model: str, gpu_milli: int) -> 
                 f"in use: {held}, asked: {gpu_milli}; release something, or change the plan"
             )
             return Refusal(QueueReason.BORROWING_LIMIT, detail)
+    if model == ALL and quota is None:
+        guaranteed = sum(each.guaranteed_milli for each in tenant.quotas)
     borrows = held + gpu_milli - guaranteed
-    withheld = _withheld(snapshot, tenant.tenant_id, model)
-    free = snapshot.shares.totals[model] - snapshot.shares.in_use[model]
-    if borrows <= 0 or not withheld or free - gpu_milli >= withheld:
+    withheld = _withheld(snapshot, tenant.tenant_id, model) if borrows > 0 else 0
+    if not withheld:
+        return None
+    free = snapshot.shares.totals[model] - _taken(snapshot.cluster, model)
+    if free - gpu_milli >= withheld:
         return None
     detail = f"{name}: {free} milli-GPU are free, of which {withheld} are guaranteed to others who do not lend them"
     return Refusal(QueueReason.RESERVED_FOR_OTHER, detail)
@@ -108,10 +122,16 @@ def _refused(snapshot: Snapshot, tenant: Tenant, model: str, gpu_milli: int) -> 
 def _withheld(snapshot: Snapshot, tenant_id: UUID, model: str) -> int:
     """Thousandths of the model that other tenants are guaranteed, do not use, and do not lend."""
     total = 0
-    for other in snapshot.tenants.values():
+    for other in snapshot.lenders.values():
         quota = quota_of(other, model)
         if other.tenant_id == tenant_id or quota is None or quota.lending_limit_milli is None:
             continue
         unused = quota.guaranteed_milli - snapshot.shares.gpu_milli(other.tenant_id, model)
         total += max(0, unused - quota.lending_limit_milli)
     return total
+
+
+def _taken(cluster: Cluster, model: str) -> int:
+    """Thousandths of the model's GPUs that are in use on open nodes: what is on others is not in the totals either."""
+    rows = cluster.is_open if model == ALL else cluster.is_open & np.isin(cluster.model, cluster.model_codes([model]))
+    return int(cluster.device_taken[rows].sum())

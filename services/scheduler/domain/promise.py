@@ -1,35 +1,77 @@
-"""Promise and backfill: the request whose turn it is gets a start time and places, and what comes after it may use only
-what does not delay it.
+"""Promise and backfill: the first request that does not fit gets a start time and places, and what comes after it may
+use only what does not delay it.
 
 Only as far as ends are known: a request that waits for what nobody knows the end of is promised nothing, and then keeps
 nothing idle. What is expected to be over before the promised time may use the promised places until then.
+
+At most one promise stands. It is kept while shares go up and down, or a large request would never start beside a
+tenant with many small ones; only a request that goes before it within the tenant, or that another tenant's guarantee
+covers, takes its place. When its time has come and others are late, it is made anew.
 """
 
 from __future__ import annotations
 
 from services.scheduler.domain.forecast import forecast
-from services.scheduler.domain.limits import Refusal, refusal, within_quotas
+from services.scheduler.domain.limits import Refusal, may_start
 from services.scheduler.domain.model import Claim, Request, Waiting
 from services.scheduler.domain.snapshot import Snapshot
-from services.scheduler.domain.turns import Turns
+from services.scheduler.domain.turns import Turns, turn_of
 
 
 def renew_promise(snapshot: Snapshot) -> None:
-    """Promise a start to the head of the queue, and to nobody else; a promise that stands is not touched."""
-    promised = [claim for claim in snapshot.claims.values() if claim.promised_at is not None]
-    head = _head(snapshot) if snapshot.timed and len(snapshot.queue) else None
-    for claim in promised:
-        is_kept = head is not None and head.reservation_id == claim.reservation_id
-        if not is_kept or claim.promised_at is None or claim.promised_at <= snapshot.now:
-            snapshot.drop_claim(claim.reservation_id)
-    if head is not None and head.reservation_id not in snapshot.claims:
-        claim_of_head = _promise(snapshot, head)
-        if claim_of_head is not None:
-            snapshot.claim(claim_of_head)
+    """Drop the promise when its holder may not start at present; make it anew when its time has come."""
+    claim = promised(snapshot)
+    if claim is None or claim.promised_at is None:
+        return
+    waiting = snapshot.queue.find(claim.reservation_id)
+    is_allowed = waiting is not None and not isinstance(may_start(snapshot, waiting), Refusal)
+    if is_allowed and claim.promised_at > snapshot.now:
+        return
+    snapshot.drop_claim(claim.reservation_id)
+    if waiting is not None:
+        make_promise(snapshot, waiting)
+
+
+def make_promise(snapshot: Snapshot, waiting: Waiting) -> None:
+    """Promise it a start if one can be foreseen, and nobody else was promised one."""
+    if not snapshot.timed or waiting.reservation_id in snapshot.claims or promised(snapshot) is not None:
+        return
+    allowed = may_start(snapshot, waiting)
+    if isinstance(allowed, Refusal):
+        return
+    with forecast(snapshot) as ahead:
+        start = ahead.start(waiting, allowed)
+    if start is not None:
+        at, placement = start
+        snapshot.claim(Claim(waiting.reservation_id, waiting.request.resources, placement.allocations, (), at))
+
+
+def give_way(snapshot: Snapshot, head: Waiting) -> bool:
+    """End the promise to a request that this one goes before; whether there was one."""
+    claim = promised(snapshot)
+    if claim is None or claim.reservation_id == head.reservation_id:
+        return False
+    holder = snapshot.queue.find(claim.reservation_id)
+    if holder is not None and not _goes_before(snapshot, head, holder):
+        return False
+    snapshot.drop_claim(claim.reservation_id)
+    return True
+
+
+def _goes_before(snapshot: Snapshot, head: Waiting, holder: Waiting) -> bool:
+    if head.request.tenant_id == holder.request.tenant_id:
+        return head.rank < holder.rank
+    turn = turn_of(snapshot, head)
+    return turn[0] == 0 and turn < turn_of(snapshot, holder)
+
+
+def promised(snapshot: Snapshot) -> Claim | None:
+    """The promise that stands; None when there is none."""
+    return next((claim for claim in snapshot.claims.values() if claim.promised_at is not None), None)
 
 
 def may_run_before(snapshot: Snapshot, request: Request) -> list[Claim]:
-    """Promises of others that the request would not delay, because it is over before they start."""
+    """Promises to others that the request would not delay, because it is over before they start."""
     if request.expected is None:
         return []
     ends_at = snapshot.now + request.expected
@@ -42,26 +84,11 @@ def may_run_before(snapshot: Snapshot, request: Request) -> list[Claim]:
     ]
 
 
-def _head(snapshot: Snapshot) -> Waiting | None:
+def head_of(snapshot: Snapshot) -> Waiting | None:
     """The request whose turn it is, of those that their tenants' limits let start."""
     turns = Turns(snapshot)
     for waiting in turns:
-        request = waiting.request
-        if refusal(snapshot, request, waiting.gpu_milli) is None and not isinstance(
-            within_quotas(snapshot, request, waiting.gpu_milli), Refusal
-        ):
+        if not isinstance(may_start(snapshot, waiting), Refusal):
             return waiting
-        turns.pass_over(waiting)
+        turns.pass_over()
     return None
-
-
-def _promise(snapshot: Snapshot, waiting: Waiting) -> Claim | None:
-    allowed = within_quotas(snapshot, waiting.request, waiting.gpu_milli)
-    if isinstance(allowed, Refusal):
-        return None
-    with forecast(snapshot) as ahead:
-        start = ahead.start(waiting, allowed)
-    if start is None:
-        return None
-    at, placement = start
-    return Claim(waiting.reservation_id, waiting.request.resources, placement.allocations, (), at)

@@ -1,7 +1,8 @@
 """The requests that wait, tenant by tenant; whose turn it is among the tenants is a matter of `shares`.
 
 Within a tenant alike requests (same demand, same number of replicas) form a line. When the first of a line does not
-fit, none of the line does, so a pass over the queue looks at the heads of lines only.
+fit, none of the line does, so a pass over the queue looks at the heads of lines only. What one deployment may be
+credited with another may not (`credits`), so requests that can depend on it stand in line with their deployment's only.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from uuid import UUID
 
 from schemas.resources import Resources
 from services.scheduler.domain.model import Waiting
+from services.scheduler.domain.sums import Sums
 
-Alike: TypeAlias = tuple[Resources, int, int, bool, bool, object]
-"""What makes two waiting requests of a tenant equally hard to place: demand, replicas, priority, kind, length."""
+Alike: TypeAlias = tuple[Resources, int, int, bool, bool, object, UUID | None]
+"""What makes two waiting requests of a tenant equally hard to place: demand, replicas, priority, whether elastic and
+whether lost, length, and the deployment where that matters."""
 _rank = attrgetter("rank")
 
 
@@ -30,8 +33,9 @@ def alike(waiting: Waiting) -> Alike:
         len(waiting.replicas),
         request.priority,
         request.is_elastic,
-        request.is_surge,
+        waiting.is_lost,
         request.expected,
+        request.deployment_id if request.is_surge or waiting.is_lost else None,
     )
 
 
@@ -43,6 +47,8 @@ class Queue:
         self._lines: dict[UUID, dict[Alike, list[Waiting]]] = {}
         self._ordered: dict[UUID, list[Waiting]] = {}
         """All of each tenant, by rank."""
+        self._sums: dict[UUID, Sums] = {}
+        """What each tenant's requests ask for, one added to the other in that order."""
         self._deadlines: list[tuple[datetime, int, UUID]] = []
         """A heap; entries of what waits no more are dropped when they come up."""
         for each in waiting:
@@ -72,6 +78,10 @@ class Queue:
         """The tenant's requests by rank; not to be changed."""
         return self._ordered.get(tenant_id, [])
 
+    def sums(self, tenant_id: UUID) -> Sums:
+        """What the tenant's requests ask for together."""
+        return self._sums.get(tenant_id) or Sums([])
+
     def lines(self, tenant_id: UUID) -> dict[Alike, list[Waiting]]:
         """The tenant's lines, each by rank; not to be changed."""
         return self._lines.get(tenant_id, {})
@@ -82,7 +92,7 @@ class Queue:
             self.remove(waiting.reservation_id)
         line = self._lines.setdefault(waiting.request.tenant_id, {}).setdefault(alike(waiting), [])
         insort(line, waiting, key=_rank)
-        insort(self._ordered.setdefault(waiting.request.tenant_id, []), waiting, key=_rank)
+        self._insert(waiting)
         self._by_id[waiting.reservation_id] = waiting
         start_by = waiting.request.start_by
         if start_by is not None and not waiting.is_lost:
@@ -92,13 +102,16 @@ class Queue:
         """Take it out; raises `KeyError` when it does not wait."""
         waiting = self._by_id.pop(reservation_id)
         tenant_id, key = waiting.request.tenant_id, alike(waiting)
-        lines = self._lines[tenant_id]
-        for line in (lines[key], self._ordered[tenant_id]):
-            del line[bisect_left(line, waiting.rank, key=_rank)]
-        if not lines[key]:
+        lines, ordered = self._lines[tenant_id], self._ordered[tenant_id]
+        line = lines[key]
+        del line[bisect_left(line, waiting.rank, key=_rank)]
+        index = bisect_left(ordered, waiting.rank, key=_rank)
+        del ordered[index]
+        self._sums[tenant_id].removed(index)
+        if not line:
             del lines[key]
         if not lines:
-            del self._lines[tenant_id], self._ordered[tenant_id]
+            del self._lines[tenant_id], self._ordered[tenant_id], self._sums[tenant_id]
         return waiting
 
     def next_deadline(self) -> datetime | None:
@@ -109,10 +122,18 @@ class Queue:
 
     def overdue(self, now: datetime) -> list[Waiting]:
         """What was to start by now and waits still, the longest overdue first."""
-        found = []
+        found: dict[UUID, Waiting] = {}
         while (deadline := self.next_deadline()) is not None and deadline <= now:
-            found.append(self._by_id[heapq.heappop(self._deadlines)[2]])
-        return found
+            reservation_id = heapq.heappop(self._deadlines)[2]  # twice when a part of it was given back
+            found[reservation_id] = self._by_id[reservation_id]
+        return list(found.values())
+
+    def _insert(self, waiting: Waiting) -> None:
+        ordered = self._ordered.setdefault(waiting.request.tenant_id, [])
+        sums = self._sums.setdefault(waiting.request.tenant_id, Sums(ordered))
+        index = bisect_left(ordered, waiting.rank, key=_rank)
+        ordered.insert(index, waiting)
+        sums.added(index)
 
     def _is_past(self, reservation_id: UUID) -> bool:
         waiting = self._by_id.get(reservation_id)

@@ -7,10 +7,9 @@ from uuid import UUID
 
 from schemas.capacity import MOST_ENTRIES, QueueEntry, QueueReported
 from schemas.placement import QueueReason
-from services.scheduler.domain.decide import may_start
 from services.scheduler.domain.forecast import forecast
 from services.scheduler.domain.hints import hints_for
-from services.scheduler.domain.limits import Refusal
+from services.scheduler.domain.limits import Refusal, may_start
 from services.scheduler.domain.model import Waiting
 from services.scheduler.domain.queue import Alike, alike
 from services.scheduler.domain.reasons import Why, why

@@ -1,47 +1,91 @@
-"""Brings the queue in order after something changed: places what fits, drains for the head, renews the promise."""
+"""Brings the queue in order after something changed: places what fits, drains for what does not, promises the head."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 
-from services.scheduler.domain.claims import withdraw
-from services.scheduler.domain.decide import may_start, queued, try_to_place
-from services.scheduler.domain.decision import Decided, Drain, Numbered, Placed
-from services.scheduler.domain.limits import Refusal
+from services.scheduler.domain.claims import lifted, withdraw
+from services.scheduler.domain.cluster import Flags
+from services.scheduler.domain.decide import queued, try_to_place_on
+from services.scheduler.domain.decision import Decided, Drain, Numbered, Placed, Queued
+from services.scheduler.domain.limits import Refusal, may_start
 from services.scheduler.domain.model import Claim, Victim, Waiting
 from services.scheduler.domain.preemption import Drainage, drainage_for
-from services.scheduler.domain.promise import renew_promise
+from services.scheduler.domain.promise import give_way, head_of, make_promise, promised, renew_promise
 from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.domain.turns import Turns
+
+SEARCHED = 4
+"""Requests that others may be asked to drain for in one pass: each search costs as much as there is to drain."""
 
 
 def settle(snapshot: Snapshot) -> list[Numbered]:
     """One pass over the queue, each request in its turn; one that does not fit does not hold up those behind it.
 
-    For the first that does not fit others may be asked to drain; what is kept for it then, the ones behind it leave
-    alone.
+    The first that does not fit is promised a start, and for the first few others may be asked to drain. What is kept
+    for them then, the ones behind leave alone.
     """
-    outcomes: list[Numbered] = []
-    hopeless = Hopeless(snapshot)
-    may_drain = True
+    renew_promise(snapshot)
+    this_pass = _Pass(snapshot)
     turns = Turns(snapshot)
     for waiting in turns:
+        if not this_pass.lets_in(waiting):
+            turns.pass_over()
+    return this_pass.outcomes
+
+
+class _Pass:
+    """What has become of the requests that had their turn."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.outcomes: list[Numbered] = []
+        self._snapshot = snapshot
+        self._hopeless = Hopeless(snapshot)
+        self._blocked = 0
+
+    def lets_in(self, waiting: Waiting) -> bool:
+        """Place it if it fits; else do for it what can be done, and say that nothing could be placed."""
+        snapshot = self._snapshot
         had_claim = waiting.reservation_id in snapshot.claims
-        placed = None if hopeless.has(waiting) else _try(snapshot, waiting)
-        if placed is not None:
-            outcomes += start(snapshot, waiting, placed)
-            if had_claim:
-                hopeless.forget()
-            continue
-        turns.pass_over(waiting)
-        if isinstance(may_start(snapshot, waiting), Refusal):
-            continue
-        hopeless.add(waiting)
-        if may_drain:
-            outcomes += drain_for(snapshot, waiting)
-            may_drain = False
-    renew_promise(snapshot)
-    return outcomes
+        allowed = may_start(snapshot, waiting)
+        if isinstance(allowed, Refusal):
+            return False
+        placed = None if self._hopeless.has(waiting) else _try(snapshot, waiting, allowed)
+        if placed is None and self._blocked == 0 and give_way(snapshot, waiting):
+            placed = _try(snapshot, waiting, allowed)
+        if placed is None:
+            self._block(waiting)
+            return False
+        self.outcomes += start(snapshot, waiting, placed)
+        if had_claim:
+            self._hopeless.forget()
+        return True
+
+    def _block(self, waiting: Waiting) -> None:
+        self._blocked += 1
+        self._hopeless.add(waiting)
+        if self._blocked <= SEARCHED:
+            self.outcomes += drain_for(self._snapshot, waiting)
+        if self._blocked == 1:
+            make_promise(self._snapshot, waiting)
+
+
+def enqueue(snapshot: Snapshot, waiting: Waiting, decision: Queued) -> list[Numbered]:
+    """Let it wait, for what was decided; a promise to a request that it goes before is its own, and if that lets it
+    start at once it does."""
+    snapshot.wait(waiting)
+    drains = drain_for(snapshot, waiting)
+    if drains:
+        return drains
+    if (snapshot.timed or promised(snapshot)) and head_of(snapshot) is waiting:
+        if give_way(snapshot, waiting):
+            outcomes = settle(snapshot)
+            is_told = any(isinstance(each, Decided) and each.request is waiting.request for each in outcomes)
+            return outcomes if is_told else [Decided(waiting.request, queued(snapshot, waiting)), *outcomes]
+        make_promise(snapshot, waiting)
+    claim = snapshot.claims.get(waiting.reservation_id)
+    return [Decided(waiting.request, replace(decision, estimated_start=claim.promised_at) if claim else decision)]
 
 
 def start(snapshot: Snapshot, waiting: Waiting, placed: Placed) -> list[Numbered]:
@@ -55,11 +99,11 @@ def start(snapshot: Snapshot, waiting: Waiting, placed: Placed) -> list[Numbered
 
 def drain_for(snapshot: Snapshot, waiting: Waiting) -> list[Numbered]:
     """Ask others to drain for it, if that helps and nobody was asked yet; the first outcome says that it waits so."""
-    claim = snapshot.claims.get(waiting.reservation_id)
-    allowed = may_start(snapshot, waiting)
-    if isinstance(allowed, Refusal) or (claim is not None and claim.victims):
+    own = snapshot.claims.get(waiting.reservation_id)
+    if own is not None and own.victims:
         return []
-    drainage = drainage_for(snapshot, waiting, allowed)
+    with lifted(snapshot, [own] if own else []):
+        drainage = drainage_for(snapshot, waiting)
     if drainage is None:
         return []
     victims = _victims(drainage)
@@ -85,10 +129,10 @@ def _victims(drainage: Drainage) -> tuple[Victim, ...]:
     return tuple(Victim(reservation_id, tuple(sorted(replicas[reservation_id]))) for reservation_id in ids)
 
 
-def _try(snapshot: Snapshot, waiting: Waiting) -> Placed | None:
+def _try(snapshot: Snapshot, waiting: Waiting, allowed: Flags | None) -> Placed | None:
     """The placement; None also when trying fails: that must not cost what led to it, such as a release."""
     try:
-        return try_to_place(snapshot, waiting)
+        return try_to_place_on(snapshot, waiting, allowed)
     except Exception as error:
         snapshot.failed_retries.append((waiting.request, error))
         return None

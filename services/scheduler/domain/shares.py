@@ -11,20 +11,20 @@ Each guaranteed GPU brings its part of the pool's CPU and memory with it.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from uuid import UUID
 
 from schemas.resources import Allocation, Resources
 from schemas.tenant import GpuQuota
 from services.scheduler.domain.cluster import Cluster
-from services.scheduler.domain.model import Request, Reservation, Tenant
+from services.scheduler.domain.model import Reservation, Tenant
+from services.scheduler.domain.sums import ALL, CPU, MEMORY
 
-ALL = ""
-"""The resource that all GPUs together are; also the key of a quota for all models."""
-CPU, MEMORY = "cpu", "memory"
-"""Keys of thousandths of a core and of MiB; no GPU model is named like that (models are upper case in all sources)."""
 SCALE = 10**9
 """Shares are whole numbers of billionths: no rounding decides whose turn it is."""
+
+
+_NOTHING: Counter[str] = Counter()
 
 
 class Shares:
@@ -65,16 +65,16 @@ class Shares:
         """Thousandths of a GPU that the tenant holds, of one model or of all."""
         return self.held[tenant_id][model] if tenant_id in self.held else 0
 
-    def share(self, tenant: Tenant, request: Request, replicas: int) -> int:
-        """The tenant's share in billionths once it had the request too; 0 within its guarantees."""
-        holds = self.held[tenant.tenant_id] if tenant.tenant_id in self.held else Counter[str]()
+    def share(self, tenant: Tenant, asked: Mapping[str, int]) -> int:
+        """The tenant's share in billionths once it had so much more of each resource; 0 within its guarantees."""
+        holds = self.held.get(tenant.tenant_id, _NOTHING)
         totals = self.totals
         largest = 0
-        asked = dict(demand_of(request.resources, replicas))
-        for resource in {*holds, *asked}:
-            total = totals[resource]
-            beyond = holds[resource] + asked.get(resource, 0) - self._guarantee(tenant, resource)
+        for resource in asked.keys() | holds.keys():
+            beyond = holds.get(resource, 0) + asked.get(resource, 0)
+            total = totals.get(resource, 0)
             if beyond > 0 and total > 0:
+                beyond -= self._guarantee(tenant, resource)
                 largest = max(largest, beyond * SCALE // (total * tenant.weight))
         return largest
 
@@ -88,8 +88,8 @@ class Shares:
         if resource in (CPU, MEMORY):
             gpus = max(self.totals[ALL], 1)
             return self.totals[resource] * min(self._guarantee(tenant, ALL), gpus) // gpus
-        quota = quota_of(tenant, resource)
-        if quota is not None:
+        quota = quota_of(tenant, resource) or quota_of(tenant, ALL)
+        if quota is not None:  # what is guaranteed of all models is so of each that has no guarantee of its own
             return quota.guaranteed_milli
         return sum(each.guaranteed_milli for each in tenant.quotas) if resource == ALL else 0
 
@@ -110,18 +110,6 @@ def _taken(resources: Resources, allocation: Allocation, model: str) -> Iterator
         yield model, gpu
     yield CPU, resources.cpu_milli
     yield MEMORY, resources.memory_mib
-
-
-def demand_of(resources: Resources, replicas: int) -> Iterator[tuple[str, int]]:
-    """What so many replicas ask for by resource; of a GPU model only where no other will do."""
-    gpu = replicas * resources.total_gpu_milli
-    if gpu:
-        yield ALL, gpu
-        if len(resources.gpu_models) == 1:
-            yield resources.gpu_models[0], gpu
-    pods = replicas * resources.workers
-    yield CPU, pods * resources.cpu_milli
-    yield MEMORY, pods * resources.memory_mib
 
 
 def quota_of(tenant: Tenant, model: str) -> GpuQuota | None:

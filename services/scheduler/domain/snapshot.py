@@ -13,6 +13,7 @@ from uuid import UUID
 
 from schemas.resources import Allocation, Resources
 from services.scheduler.domain.cluster import Cluster
+from services.scheduler.domain.credits import Credits
 from services.scheduler.domain.model import Claim, Node, Request, Reservation, Tenant, Victim, Waiting
 from services.scheduler.domain.policies.interface import Policy
 from services.scheduler.domain.queue import Queue
@@ -62,8 +63,14 @@ class Snapshot:
         """Number of the input with which the policy's memory changed last."""
         for shape, pods in recent:
             self.chooser.saw(shape, pods)
-        self.tenants = {tenant.tenant_id: tenant for tenant in tenants}
+        self.tenants: dict[UUID, Tenant] = {}
+        """Those that something was heard of; changed by `set_tenant` alone."""
+        self.lenders: dict[UUID, Tenant] = {}
+        """Those that have guarantees which they do not lend whole."""
+        self.have_quotas: set[UUID] = set()
+        """Those that have guarantees or limits by GPU model."""
         self.shares = Shares(self.cluster)
+        self.credits = Credits()
         self.pods_when_empty: dict[Resources, int] = {}
         """Pods of a demand that the nodes could hold if nothing were reserved, as far as it was asked; forgotten when a
         node changes."""
@@ -92,6 +99,8 @@ class Snapshot:
         """Number of the input that was applied last."""
         self.decided = decided
         """Number of the decision that was taken last."""
+        for tenant in tenants:
+            self.set_tenant(tenant)
         for reservation in reservations:
             self._hold(reservation)
         for claim in claims:
@@ -191,6 +200,16 @@ class Snapshot:
             self.cluster.let_go(claim.resources, allocation)
         return claim.victims
 
+    def set_tenant(self, tenant: Tenant) -> None:
+        """The tenant may hold this from now on."""
+        self.tenants[tenant.tenant_id] = tenant
+        self.lenders.pop(tenant.tenant_id, None)
+        self.have_quotas.discard(tenant.tenant_id)
+        if tenant.quotas:
+            self.have_quotas.add(tenant.tenant_id)
+        if any(quota.lending_limit_milli is not None for quota in tenant.quotas):
+            self.lenders[tenant.tenant_id] = tenant
+
     def observe(self, node: Node) -> None:
         """The node has this capacity from now on."""
         self.cluster.observe(node)
@@ -204,6 +223,7 @@ class Snapshot:
         for allocation in reservation.allocations:
             self.cluster.take(reservation.request.resources, allocation)
         self.shares.take(reservation)
+        self.credits.take(reservation)
         request = reservation.request
         self.reservations[request.reservation_id] = reservation
         self.of_deployment.setdefault(request.deployment_id, set()).add(request.reservation_id)
@@ -221,6 +241,7 @@ class Snapshot:
         if not self.of_deployment[request.deployment_id]:
             del self.of_deployment[request.deployment_id]
         self.shares.give(reservation)
+        self.credits.give(reservation)
         for allocation in reservation.allocations:
             self.cluster.give(reservation.request.resources, allocation)
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import islice
 from uuid import UUID
 
 from services.scheduler.domain.model import Waiting
-from services.scheduler.domain.queue import Alike, alike
 from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.sums import demand_of, with_demand
 
-Turn = tuple[int, tuple[bool, int, int]]
+Rank = tuple[bool, int, int]
+"""Order within a tenant, see `Waiting.rank`."""
+Turn = tuple[int, Rank]
 """Share in billionths, then the rank within the tenant."""
 
 
@@ -25,74 +28,77 @@ class Turns:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._passed: dict[UUID, set[Alike]] = {}
-        self._heap: list[tuple[Turn, UUID]] = []
+        self._is_passed = False
+        self._lines: dict[UUID, list[tuple[Rank, list[Waiting]]]] = {}
+        """Heaps of each tenant's lines that were not passed over."""
+        self._tenants: list[tuple[Turn, UUID]] = []
         for tenant_id in snapshot.queue.tenants:
+            lines = [(line[0].rank, line) for line in snapshot.queue.lines(tenant_id).values()]
+            heapq.heapify(lines)
+            self._lines[tenant_id] = lines
             self._push(tenant_id)
 
     def __iter__(self) -> Iterator[Waiting]:
         """What is to be tried next. The caller takes it from the queue or calls `pass_over` before it asks again."""
-        while self._heap:
-            _, tenant_id = heapq.heappop(self._heap)
-            head = self._head(tenant_id)
-            if head is not None:
-                yield head
-                self._push(tenant_id)
+        while self._tenants:
+            tenant_id = heapq.heappop(self._tenants)[1]
+            lines = self._lines[tenant_id]
+            line = lines[0][1]
+            self._is_passed = False
+            yield line[0]
+            heapq.heappop(lines)
+            if line and not self._is_passed:
+                heapq.heappush(lines, (line[0].rank, line))
+            self._push(tenant_id)
 
-    def pass_over(self, waiting: Waiting) -> None:
-        """It does not fit, and nor does what is alike and waits behind it."""
-        self._passed.setdefault(waiting.request.tenant_id, set()).add(alike(waiting))
+    def pass_over(self) -> None:
+        """What came last does not fit, and nor does what is alike and waits behind it."""
+        self._is_passed = True
 
     def _push(self, tenant_id: UUID) -> None:
-        head = self._head(tenant_id)
-        if head is not None:
-            heapq.heappush(self._heap, (turn_of(self._snapshot, head), tenant_id))
-
-    def _head(self, tenant_id: UUID) -> Waiting | None:
-        passed = self._passed.get(tenant_id, set())
-        lines = self._snapshot.queue.lines(tenant_id)
-        heads = (line[0] for key, line in lines.items() if key not in passed)
-        return min(heads, key=lambda head: head.rank, default=None)
+        lines = self._lines[tenant_id]
+        if lines:
+            heapq.heappush(self._tenants, (turn_of(self._snapshot, lines[0][1][0]), tenant_id))
 
 
 def turn_of(snapshot: Snapshot, waiting: Waiting) -> Turn:
     """When its turn comes, as far as it is its tenant's next."""
-    request = waiting.request
-    share = snapshot.shares.share(snapshot.tenant(request.tenant_id), request, len(waiting.replicas))
-    return share, waiting.rank
+    tenant = snapshot.tenant(waiting.request.tenant_id)
+    return snapshot.shares.share(tenant, dict(demand_of(waiting))), waiting.rank
 
 
 def position_of(snapshot: Snapshot, waiting: Waiting) -> int:
-    """Its place in the order in which requests would be tried if all before it were placed, from 1.
-
-    Exact when the requests of each tenant are alike; else each is taken to be as large as those before it.
-    """
+    """Its place in the order in which requests would be tried if all before it were placed, from 1."""
     request = waiting.request
-    own = snapshot.queue.of(request.tenant_id)
-    before = bisect_left(own, waiting.rank, key=lambda each: each.rank)
-    turn = _turn_after(snapshot, waiting, before)
+    before = bisect_left(snapshot.queue.of(request.tenant_id), waiting.rank, key=_rank)
+    asked = with_demand(snapshot.queue.sums(request.tenant_id).first(before), waiting)
+    turn = snapshot.shares.share(snapshot.tenant(request.tenant_id), asked), waiting.rank
     others = (tenant_id for tenant_id in snapshot.queue.tenants if tenant_id != request.tenant_id)
     return 1 + before + sum(_ahead(snapshot, tenant_id, turn) for tenant_id in others)
+
+
+def _rank(waiting: Waiting) -> Rank:
+    return waiting.rank
 
 
 def _ahead(snapshot: Snapshot, tenant_id: UUID, turn: Turn) -> int:
     """How many of the tenant's requests come before that turn."""
     line = snapshot.queue.of(tenant_id)
-    return bisect_left(range(len(line)), turn, key=lambda number: _turn_after(snapshot, line[number], number))
+    return bisect_left(range(len(line)), turn, key=lambda number: _turn(snapshot, tenant_id, number))
 
 
-def _turn_after(snapshot: Snapshot, waiting: Waiting, before: int) -> Turn:
-    """Its turn when so many of its tenant's have been placed before it."""
-    request = waiting.request
-    replicas = len(waiting.replicas) * (before + 1)
-    return snapshot.shares.share(snapshot.tenant(request.tenant_id), request, replicas), waiting.rank
+def _turn(snapshot: Snapshot, tenant_id: UUID, number: int) -> Turn:
+    """The turn of the tenant's request with this number, from 0, when all before it have been placed."""
+    asked = snapshot.queue.sums(tenant_id).first(number + 1)
+    return snapshot.shares.share(snapshot.tenant(tenant_id), asked), snapshot.queue.of(tenant_id)[number].rank
 
 
-def in_order(snapshot: Snapshot) -> list[Waiting]:
-    """All that waits, each at its position (`position_of`)."""
-    turns = [
-        (_turn_after(snapshot, waiting, before), waiting)
-        for tenant_id in snapshot.queue.tenants
-        for before, waiting in enumerate(snapshot.queue.of(tenant_id))
-    ]
-    return [waiting for _, waiting in sorted(turns, key=lambda each: each[0])]
+def in_order(snapshot: Snapshot, most: int | None = None) -> list[Waiting]:
+    """What waits, each at its position (`position_of`), up to the `most` first."""
+    lines = (_turns(snapshot, tenant_id) for tenant_id in snapshot.queue.tenants)
+    return [waiting for _, waiting in islice(heapq.merge(*lines, key=lambda each: each[0]), most)]
+
+
+def _turns(snapshot: Snapshot, tenant_id: UUID) -> Iterator[tuple[Turn, Waiting]]:
+    for number, waiting in enumerate(snapshot.queue.of(tenant_id)):
+        yield _turn(snapshot, tenant_id, number), waiting

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from schemas.capacity import AskWhatIf, CapacityQuestion, Eviction, WhatIfAnswered, WouldBe
 from schemas.placement import RejectedPlace
-from services.scheduler.domain.decide import decide, may_start
+from services.scheduler.domain.decide import decide
 from services.scheduler.domain.decision import Decision, Placed, Rejected
 from services.scheduler.domain.forecast import forecast
-from services.scheduler.domain.limits import Refusal
+from services.scheduler.domain.limits import Refusal, may_start
 from services.scheduler.domain.model import Cause, Request, Waiting
 from services.scheduler.domain.preemption import Drainage, drainage_for
 from services.scheduler.domain.snapshot import Snapshot
@@ -31,7 +31,7 @@ def what_if(snapshot: Snapshot, asked: AskWhatIf, tenant_id: UUID) -> WhatIfAnsw
     if isinstance(decision, Rejected):
         return _answer(snapshot, asked, decision)
     allowed = may_start(snapshot, waiting)
-    drainage = None if isinstance(allowed, Refusal) else drainage_for(snapshot, waiting, allowed)
+    drainage = drainage_for(snapshot, waiting)
     answer = _answer(snapshot, asked, decision)
     if drainage is not None:
         return answer.model_copy(
