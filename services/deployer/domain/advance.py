@@ -61,7 +61,9 @@ def _step(state: Rollout, seen: Observation, now: datetime, limits: Limits) -> C
     if state.stable and (kept := keep(state, state.stable, seen, now, limits)):
         return kept
     if state.canary is None:
-        return _take_up_newest(state, seen, now) or (mend(state, state.stable, seen, now) if state.stable else None)
+        return _take_up_newest(state, seen, now) or (
+            mend(state, state.stable, seen, now, limits) if state.stable else None
+        )
     if state.phase in BACKWARD:
         return go_back(state, state.canary, seen, now, limits)
     return _forward(state, state.canary, seen, now, limits)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from services.deployer.domain.capacity import later_reservation_id, release
+from services.deployer.domain.capacity import release
 from services.deployer.domain.model import Rollout
 from services.deployer.domain.observation import Answer, AnswerKind, ClusterView, Observation
 from services.deployer.domain.revision import Drain, Reservation, Revision
 from services.deployer.domain.routing import is_routed
-from services.deployer.domain.shortage import why_short
-from services.deployer.domain.transition import Change, Limits, Said
+from services.deployer.domain.scaling import ask_again, follow_wish
+from services.deployer.domain.shortage import why_refused, why_short
+from services.deployer.domain.transition import Change, Limits
 
 
 def keep(state: Rollout, stable: Revision, seen: Observation, now: datetime, limits: Limits) -> Change | None:
@@ -24,9 +25,9 @@ def keep(state: Rollout, stable: Revision, seen: Observation, now: datetime, lim
     return None
 
 
-def mend(state: Rollout, stable: Revision, seen: Observation, now: datetime) -> Change | None:
-    """Of a settled rollout: ask again for what stable lacks, and watch until it is as it should be."""
-    if asked := _ask_again(state, stable, seen, now):
+def mend(state: Rollout, stable: Revision, seen: Observation, now: datetime, limits: Limits) -> Change | None:
+    """Of a settled rollout: ask for what stable lacks or could use, and watch until it is as it should be."""
+    if asked := ask_again(state, stable, seen, now) or follow_wish(state, stable, seen, now, limits):
         return asked
     reason = why_short(stable, seen.inbound.answers)
     is_well = not stable.draining and seen.cluster.serving(stable) == stable.kept_replicas
@@ -40,17 +41,17 @@ def _without_ended(
     state: Rollout, stable: Revision, reservation: Reservation, answer: Answer, now: datetime, limits: Limits
 ) -> Change | None:
     """A reservation that the scheduler ended, or of which it refuses to place the rest again."""
-    if not answer.is_final or (answer.kind is AnswerKind.REJECTED and not reservation.missing):
+    if not why_refused(reservation, answer):
         return None
     gone = (*reservation.gone, *sorted(reservation.missing))
     after = None if answer.kind is AnswerKind.RELEASED else reservation.model_copy(update={"gone": gone})
-    return Change(_with(state, _refused(stable, now, limits), reservation, after))
+    return Change(_with(state, _refused(stable, reservation, now, limits), reservation, after))
 
 
-def _refused(stable: Revision, now: datetime, limits: Limits) -> Revision:
+def _refused(stable: Revision, reservation: Reservation, now: datetime, limits: Limits) -> Revision:
     """Not asked for again at once: what was refused now will most likely be refused in a second as well."""
-    ask_at = now + timedelta(seconds=limits.capacity_deadline_seconds)
-    return stable.model_copy(update={"ask_at": ask_at})
+    later = now + timedelta(seconds=limits.capacity_deadline_seconds)
+    return stable.model_copy(update={"grow_at" if reservation.is_elastic else "ask_at": later})
 
 
 def _drained(stable: Revision, reservation: Reservation, cluster: ClusterView) -> tuple[Drain, ...]:
@@ -80,7 +81,7 @@ def _give_back(
     reason = f"drained: {drained[0].reason}"
     part = replicas if after.due else ()
     said = release(state, stable.number, reservation.reservation_id, reason, part)
-    kept = _refused(stable, now, limits) if reservation.is_elastic else stable
+    kept = _refused(stable, reservation, now, limits) if drained[0].claimant and reservation.is_elastic else stable
     return Change(_with(state, kept, reservation, after), (said,))
 
 
@@ -89,26 +90,3 @@ def _with(state: Rollout, stable: Revision, before: Reservation, after: Reservat
     changed = (after if held is before else held for held in stable.reservations)
     left = (held for held in changed if held is not None and held.due)
     return state.model_copy(update={"stable": stable.with_reservations(*left)})
-
-
-def _ask_again(state: Rollout, stable: Revision, seen: Observation, now: datetime) -> Change | None:
-    """Replicas that were drained, or refused a new place, come back by a reservation of their own."""
-    if seen.inbound.suspension is not None or (stable.ask_at and now < stable.ask_at):
-        return None
-    minimum = sum(len(held.due) for held in stable.reservations if not held.is_elastic)
-    short = stable.spec.replicas - minimum
-    return _ask(state, stable, short, is_elastic=False) if short > 0 else None
-
-
-def _ask(state: Rollout, stable: Revision, replicas: int, *, is_elastic: bool) -> Change:
-    asks = stable.asks + 1
-    asked = Reservation(
-        reservation_id=later_reservation_id(state.deployment_id, stable.number, asks),
-        stage=max((held.stage for held in stable.reservations), default=0),
-        replicas=replicas,
-        is_elastic=is_elastic,
-    )
-    changes = {"reservations": (*stable.reservations, asked), "asks": asks, "ask_at": None}
-    grown = stable.model_copy(update=changes)
-    said = Said(stable.number, grown.asks_for(state.deployment_id, asked, is_surge=False))
-    return Change(state.model_copy(update={"stable": grown}), (said,))

@@ -120,7 +120,9 @@ class Revision(Value):
     asks: int = 0
     """How often GPUs were asked for outside of a rollout; it numbers those reservations."""
     ask_at: datetime | None = None
-    """Not to be asked for again before, UTC: the last time it was refused. None = at once."""
+    """Before it, UTC, nothing that was refused is asked for again; None = nothing was."""
+    grow_at: datetime | None = None
+    """The same for replicas beyond the minimum."""
 
     @property
     def asked_replicas(self) -> int:

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from services.deployer.domain.capacity import replicas_at
 from services.deployer.domain.model import Phase, Rollout
-from services.deployer.domain.observation import Answer, ClusterView
-from services.deployer.domain.revision import Revision
+from services.deployer.domain.observation import Answer, AnswerKind, ClusterView
+from services.deployer.domain.revision import Reservation, Revision
 from services.deployer.domain.transition import Change, Limits, enter
 
 UNANSWERED = "waits for the scheduler's answer"
@@ -38,14 +38,22 @@ def why_short(revision: Revision, answers: Mapping[UUID, Answer]) -> str:
     return ", ".join(parts)[:2000]
 
 
+def why_refused(reservation: Reservation, answer: Answer | None) -> str:
+    """Why replicas of the reservation get no place, not even later; empty when all have one, or may get one."""
+    if answer is None or not (reservation.missing or answer.kind is AnswerKind.RELEASED):
+        return ""
+    if answer.kind is AnswerKind.RESERVED:  # it tells every place: who is not named was refused before
+        return f"capacity was reserved without replicas {sorted(reservation.missing)}"
+    return f"capacity was {answer.kind}: {answer.reason}" if answer.is_final else ""
+
+
 def reason_to_end(
     state: Rollout, canary: Revision, answers: Mapping[UUID, Answer], cluster: ClusterView, limits: Limits
 ) -> str | None:
     """Why the canary cannot go on for want of places or pods; None when it can."""
     for reservation in canary.reservations:
-        answer = answers.get(reservation.reservation_id)
-        if answer and answer.is_final:
-            return f"capacity was {answer.kind}: {answer.reason}"
+        if refused := why_refused(reservation, answers.get(reservation.reservation_id)):
+            return refused
     if canary.draining:
         return f"preempted: {canary.draining[0].reason}"
     is_setback = state.weight > 0 and not cluster.serving(canary) and canary.is_reserved

@@ -43,15 +43,16 @@ class RolloutMachine(RuleBasedStateMachine):
     def do(self, step: Awaitable[None]) -> None:
         self.loop.run_until_complete(step)
 
-    @initialize(replicas=st.integers(1, 5), answers=st.booleans())
-    def begin(self, replicas: int, answers: bool) -> None:
+    @initialize(replicas=st.integers(1, 5), answers=st.booleans(), workers=st.integers(1, 2))
+    def begin(self, replicas: int, answers: bool, workers: int) -> None:
+        self.world.scheduler.workers = workers
         self.world.scheduler.answers_at_once = answers
         self.request(replicas)
 
     @rule(replicas=st.integers(1, 5))
     def request(self, replicas: int) -> None:
         self.revisions += 1
-        self.do(self.world.request(self.revisions, replicas=replicas))
+        self.do(self.world.request(self.revisions, replicas=replicas, max_replicas=6))
 
     @rule(kind=st.sampled_from(PEOPLE))
     def people_ask(self, kind: CommandKind) -> None:
@@ -116,6 +117,10 @@ class RolloutMachine(RuleBasedStateMachine):
         self.world.cluster.refuses_writes = writes
         self.world.cluster.is_away = away
 
+    @rule(replicas=st.none() | st.integers(0, 8))
+    def autoscaler_wants(self, replicas: int | None) -> None:
+        self.world.cluster.wanted_replicas = replicas
+
     @rule(suspended=st.booleans())
     def tenant_is(self, suspended: bool) -> None:
         store = self.world.store
@@ -139,6 +144,7 @@ class RolloutMachine(RuleBasedStateMachine):
     def heal(self) -> None:
         self.cluster_is(routes=False, writes=False, away=False)
         self.tenant_is(suspended=False)
+        self.autoscaler_wants(None)
         self.scheduler_answers(at_once=True, how="reserve")
         self.world.metrics.of = dict.fromkeys(range(1, 200), GOOD)
         self.do(self.world.command(CommandKind.RESUME))
@@ -154,7 +160,7 @@ class RolloutMachine(RuleBasedStateMachine):
         assert world.held() == stable, "exactly stable's GPUs are held"
         slots = rollout.stable.slots if rollout.stable else ()
         assert world.cluster.live_slots() == sorted(slots, key=world.cluster.live_slots().index)
-        assert not rollout.stable or len(slots) == rollout.stable.spec.replicas, "it has all that it lacked"
+        assert not rollout.stable or rollout.stable.kept_replicas == rollout.stable.spec.replicas, "it lacks nothing"
         assert world.route() == ({rollout.stable.number: 100} if rollout.stable else {})
         self.check_the_story()
 

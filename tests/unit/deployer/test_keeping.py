@@ -402,6 +402,20 @@ async def test_lost_replicas_that_get_no_new_place_are_asked_for_anew(world: Wor
     assert world.scheduler.released == {FIRST: 1, again: 1}, "what was held of the first, and a place in the queue"
 
 
+async def test_who_is_not_named_among_all_places_has_been_refused_before(world: World) -> None:
+    """Refused, and another lost, before the deployer looked: the last word was about the other."""
+    await world.promoted(1)
+    world.scheduler.lose(FIRST, [0])
+    world.scheduler.reject(FIRST, QueueReason.MODEL_UNAVAILABLE, "no P100 is left")
+    world.scheduler.lose(FIRST, [1])
+    await world.run(5)
+    assert stable_of(world.rollout).missing_replicas == 2
+    world.scheduler.reserve(FIRST)
+    await world.run(620, step=10)
+    assert [asked.replicas for asked in world.said(ReserveCapacity)] == [1]
+    assert ready(world, 1) == 4
+
+
 async def test_suspended_tenant_asks_for_nothing_again(world: World) -> None:
     await world.promoted(1)
     await world.store.suspend(None, TenantSuspended(tenant_id=TENANT, reason="unpaid"))

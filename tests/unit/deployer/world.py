@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
@@ -15,8 +15,10 @@ from schemas.rollout import Measurement, RolloutEvent
 from services.deployer.domain.capacity import replicas_at
 from services.deployer.domain.model import Rollout
 from services.deployer.domain.observation import CommandKind, Request
+from services.deployer.domain.revision import Slot
 from services.deployer.domain.transition import Limits
 from services.deployer.entrypoints.rollouts import RolloutOwner
+from services.deployer.ports import Workload
 from services.kit.clock import HeldClock
 from services.kit.messaging.origin import Origin
 from services.kit.persistence.leases import Lease
@@ -56,7 +58,19 @@ def stage_zero(revision: int) -> UUID:
 
 
 class WatchedCluster(InMemoryCluster):
-    """Notices weight that is raised on a side without a ready pod, and pods on GPUs that are not held."""
+    """Notices weight that is raised on a side without a ready pod, and pods that end under the traffic they have."""
+
+    may_end: Callable[[Slot], bool]
+    """Whether a pod may end although no other is ready: its place was lost, or its time to drain is over."""
+
+    async def apply(self, workload: Workload, if_version: int) -> None:
+        view = self.view(workload.deployment_id)
+        before = view.workloads.get(workload.revision)
+        if before and view.carries(workload.revision) and not before.ready_among(workload.slots):
+            ending = set(before.slots) - set(workload.slots)
+            taken = [slot for slot in ending if before.ready_among([slot]) and not self.may_end(slot)]
+            assert not taken, "the last ready pods of a revision with traffic are ended"
+        await super().apply(workload, if_version)
 
     async def set_route(self, deployment_id: UUID, weights: Mapping[int, int], if_generation: int) -> None:
         view = self.view(deployment_id)
@@ -83,11 +97,20 @@ class World:
         self.metrics.of = dict.fromkeys(range(1, 100), GOOD)
         self.store = InMemoryRolloutStore()
         self.scheduler = WorldScheduler(self.store, self.cluster)
+        self.cluster.may_end = self._may_end
 
     @property
     def rollout(self) -> Rollout:
         """The stored state."""
         return self.store.rollout(DEPLOYMENT)
+
+    def _may_end(self, slot: Slot) -> bool:
+        """A drain is excused by its time; whoever has no drain in the state lost its place."""
+        revisions = (self.rollout.stable, self.rollout.canary)
+        held = [held for revision in revisions if revision for held in revision.reservations]
+        drains = [drain for one in held if one.reservation_id == slot.reservation_id for drain in one.draining]
+        of_slot = [drain for drain in drains if drain.replica == slot.replica]
+        return all(drain.end_at <= self.clock.now() for drain in of_slot)
 
     async def request(self, revision: int, *, replicas: int = 4, **fields: Any) -> None:
         """A revision is asked for, as the ingest service does it."""
