@@ -28,6 +28,25 @@ class Pool:
         """What follows from one input."""
         return apply(self.snapshot, entry(data, tenant_id), self.clock.now())
 
+    def restart(self) -> None:
+        """Go on from what a store would give back. A store keeps no order but that of nodes."""
+        was = self.snapshot
+        self.snapshot = Snapshot(
+            was.pool,
+            was.policy,
+            nodes=was.cluster.nodes,
+            tenants=reversed(was.tenants.values()),
+            reservations=reversed(was.reservations.values()),
+            waiting=reversed(list(was.queue)),
+            claims=reversed(was.claims.values()),
+            memory=was.chooser.memory,
+            memory_at=was.memory_at,
+            now=was.now,
+            applied=was.applied,
+            decided=was.decided,
+        )
+        self.snapshot.closed = set(was.closed)
+
     def decision(self, data: EventData, tenant_id: UUID = TEAM) -> Decision:
         """The decision about a request; there must be that one and nothing else."""
         (outcome,) = self.when(data, tenant_id)
