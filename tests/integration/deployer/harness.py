@@ -12,170 +12,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from infra.local.stack import Addresses
-from schemas.base import EventData
 from schemas.deployment import Canary, DeploymentRequested, DeploymentSpec, Gates
-from schemas.envelope import Event, decode, encode
-from schemas.placement import CapacityReleased, CapacityReserved, DecisionRecord, ReleaseCapacity, ReserveCapacity
-from schemas.resources import Allocation, Resources
-from schemas.topics import DEPLOYMENT_EVENTS, NODE_EVENTS, PLACEMENT_COMMANDS, ROLLOUT_EVENTS, Topic
+from schemas.resources import Resources
+from schemas.topics import NODE_EVENTS, ROLLOUT_EVENTS
 from services.deployer.domain.capacity import replicas_at
 from services.kit.ids import new_id
-from services.kit.messaging.record import record_of
 from tests.fakes.deployer.postgres import DeployerDatabase
+from tests.integration.deployer.log import Listening, Telling
+from tests.integration.deployer.scheduler import GPUS_PER_NODE, NODES, SmallScheduler
 
 ROOT = Path(__file__).resolve().parents[3]
-GPUS_PER_NODE = 8
-NODES = 4
 WEIGHTS = (25, 100)
-
-
-class Listening:
-    """What is said on some topics, from now on; polled by one thread."""
-
-    def __init__(self, bootstrap: str, *topics: Topic) -> None:
-        self.heard: list[Event[Any]] = []
-        self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"read-{new_id()}"})
-        places = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
-        for place in places:
-            place.offset = self._end_of(place)
-        self._consumer.assign(places)
-
-    def poll(self) -> Event[Any] | None:
-        """The next event, once: a relay that was killed may repeat itself."""
-        message = self._consumer.poll(0.05)
-        if message is None or message.error() is not None:
-            return None
-        record = record_of(message)
-        event = decode(record.headers, record.value)
-        if event.id in {each.id for each in self.heard}:
-            return None
-        self.heard.append(event)
-        return event
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._consumer.close()
-
-    def _end_of(self, place: TopicPartition) -> int:
-        for _ in range(100):
-            try:
-                return int(self._consumer.get_watermark_offsets(place, timeout=10)[1])
-            except KafkaException:
-                time.sleep(0.1)
-        raise AssertionError(f"{place} has no leader")
-
-
-class Telling:
-    """Produces events as other services would."""
-
-    def __init__(self, bootstrap: str, tenant_id: UUID) -> None:
-        self._tenant_id = tenant_id
-        self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 0, "acks": "all"}
-        )
-
-    def tell(self, data: EventData) -> None:
-        """Produce one event, delivered."""
-        event = Event(str(new_id()), "/taxiway/test", datetime.now(UTC), data, str(self._tenant_id), "user:ann")
-        value, headers = encode(event)
-        self._producer.produce(data.topic, value, data.key, headers=list(headers))
-        assert self._producer.flush(20) == 0
-
-
-class SmallScheduler:
-    """Answers reservations of one deployment with free devices, and notices what must never be asked of it."""
-
-    def __init__(self, bootstrap: str, deployment: UUID, telling: Telling) -> None:
-        self.held: dict[UUID, tuple[Allocation, ...]] = {}
-        self.released: Counter[UUID] = Counter()
-        self.faults: list[str] = []
-        self._deployment = deployment
-        self._telling = telling
-        self._listening = Listening(bootstrap, DEPLOYMENT_EVENTS, PLACEMENT_COMMANDS)
-        self._free = [(f"n{node}", device) for node in range(NODES) for device in range(GPUS_PER_NODE)]
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="small scheduler")
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop answering."""
-        self._stopping.set()
-        self._thread.join()
-        self._listening.close()
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            event = self._listening.poll()
-            if event is not None and event.data.key == str(self._deployment):
-                self._take(event.data)
-
-    def _take(self, data: EventData) -> None:
-        if isinstance(data, DeploymentRequested):
-            self._reserve(data.reservation_id, data.revision, 0, data.first_stage_replicas)
-        elif isinstance(data, ReserveCapacity):
-            self._reserve(data.reservation_id, data.revision, data.stage, data.replicas)
-        elif isinstance(data, ReleaseCapacity):
-            self._release(data)
-
-    def _reserve(self, identity: UUID, revision: int, stage: int, replicas: int) -> None:
-        if identity in self.held:
-            self.faults.append(f"{identity} was asked for twice")
-            return
-        places = [self._free.pop(0) for _ in range(replicas)]
-        self.held[identity] = tuple(
-            Allocation(replica=number, node=node, devices=(device,), gpu_milli=1000)
-            for number, (node, device) in enumerate(places)
-        )
-        self._telling.tell(
-            CapacityReserved(
-                reservation_id=identity,
-                deployment_id=self._deployment,
-                decision=decision(),
-                revision=revision,
-                stage=stage,
-                allocations=self.held[identity],
-                gpu_milli=1000 * replicas,
-            )
-        )
-
-    def _release(self, data: ReleaseCapacity) -> None:
-        self.released[data.reservation_id] += 1
-        if self.released[data.reservation_id] > 1 or data.reservation_id not in self.held:
-            self.faults.append(f"{data.reservation_id} was released without need")
-            return
-        # In front: the next reservation gets these at once, and shows whether a pod is still on them.
-        self._free[:0] = [(place.node, place.devices[0]) for place in self.held[data.reservation_id]]
-        self._telling.tell(
-            CapacityReleased(
-                reservation_id=data.reservation_id,
-                deployment_id=self._deployment,
-                decision=decision(),
-                gpu_milli=1000,
-                reason=data.reason,
-            )
-        )
-
-
-def decision() -> DecisionRecord:
-    """Something in the place of an audit record."""
-    return DecisionRecord(
-        pool="default",
-        number=1,
-        policy="test",
-        policy_version="1",
-        decided_at=datetime.now(UTC),
-        input_id="i",
-        input_position="t/0/1",
-    )
 
 
 class Traffic:

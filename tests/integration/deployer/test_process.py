@@ -10,7 +10,8 @@ import pytest
 from schemas.deployment import DeploymentCancelled
 from schemas.node import NodeObserved
 from schemas.rollout import AnalysisCompleted, RolloutRolledBack
-from tests.integration.deployer.harness import NODES, Platform
+from tests.integration.deployer.harness import Platform
+from tests.integration.deployer.scheduler import NODES
 
 FIRST = ["RolloutStarted", "StageEntered 100", "TrafficShifted 100", "AnalysisCompleted", "RolloutPromoted"]
 PROMOTED = [
@@ -155,3 +156,48 @@ def test_away_gateway_freezes_and_deleted_deployment_leaves_nothing(platform: Pl
         platform.until(ends_with(platform, 2, "RolloutRemoved"))
         platform.until(lambda: platform.scheduler.released.keys() == platform.scheduler.held.keys())
         assert_sound(platform, pods=0)
+
+
+def ready(platform: Platform) -> int:
+    return int(platform.status()["ready"])
+
+
+def test_preempted_replicas_leave_without_a_failed_request_whoever_is_killed(platform: Platform) -> None:
+    """Their devices are given to the next reservation at once, which shows whether a pod is still on them."""
+    with platform.running() as process:
+        promote_first(platform)
+        first = next(iter(platform.scheduler.held))
+        platform.scheduler.preempt(first, (1, 2))
+        platform.until(lambda: ready(platform) < 4)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with platform.running():
+        platform.until(lambda: len(platform.scheduler.held) == 2, seconds=90)
+        platform.until(lambda: ready(platform) == 4)
+        assert_sound(platform, pods=4)
+    assert platform.scheduler.given_back == [(1, 2)]
+    assert not platform.scheduler.released
+    assert set(platform.traffic.statuses) == {200}
+
+
+def test_replicas_of_broken_devices_and_lost_nodes_come_back_elsewhere(platform: Platform) -> None:
+    def is_back() -> bool:
+        return platform.traffic.statuses[200] > 50 and ready(platform) == 4
+
+    with platform.running():
+        promote_first(platform)
+        (places,) = platform.scheduler.held.values()
+        assert {place.node for place in places} == {"n0"}
+        platform.control.put("/nodes/n0", json={"failed_devices": [places[0].devices[0]]}).raise_for_status()
+        platform.until(lambda: next(iter(platform.scheduler.held.values())) != places)
+        platform.until(is_back)
+        assert set(platform.traffic.statuses) == {200}, "the others served on"
+        platform.control.delete("/nodes/n0").raise_for_status()
+        platform.until(lambda: ready(platform) == 0 or "n0" not in str(platform.scheduler.held))
+        platform.until(lambda: ready(platform) == 4)
+        platform.traffic.statuses.clear()
+        platform.until(is_back)
+        assert_sound(platform, pods=4)
+        (places,) = platform.scheduler.held.values()
+        assert "n0" not in {place.node for place in places}
+    assert platform.traffic.statuses[200] > 50
