@@ -1,29 +1,36 @@
 """Who may be asked to drain for a waiting request, and why: one replica at a time, a gang whole.
 
 In this order: replicas beyond an elastic minimum, for anything of at least their priority that is not itself beyond
-one; preemptible replicas, for a higher priority; what a tenant holds beyond its guarantee, for one that is within its
+one; preemptible replicas, for a higher priority; what a tenant holds beyond its guarantees, for one that is within its
 own. Within these: lower priority, not the last replica of its reservation, less GPU, younger first.
 
-A deployment is never asked twice at a time, nor for a request of its own.
+A replica is never asked twice at a time, nor for a request of its own deployment.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 from uuid import UUID
 
 from schemas.placement import PreemptionReason
 from schemas.resources import Allocation, Resources
+from services.scheduler.domain.claims import draining, pending_milli
 from services.scheduler.domain.model import Request, Reservation, Waiting
-from services.scheduler.domain.shares import ALL, quota_of
 from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.sums import ALL
 
 ORDER = (PreemptionReason.SHRINK, PreemptionReason.PRIORITY, PreemptionReason.RECLAIM)
 """What is taken first."""
 
 
-@dataclass(frozen=True, slots=True)
+Cost: TypeAlias = tuple[int, int, bool, int, float, int, int]
+"""Tier, priority, whether it is the last, thousandths of a GPU, start (younger is lower), identity, replica."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
     """One replica that may be asked to drain."""
 
@@ -32,7 +39,15 @@ class Candidate:
     allocations: tuple[Allocation, ...]
     """Its pods' places."""
     reason: PreemptionReason
-    cost: tuple[int, int, bool, int, float, UUID, int]
+    tier: int
+    """Place of the reason in the order."""
+    gpu_milli: int
+    """Thousandths of a GPU that it holds."""
+    is_last: bool
+    """Whether it is the replica of its reservation that is to stay longest."""
+    model: str
+    """GPU model of the first of its nodes; empty without GPU."""
+    cost: Cost
     """Lower goes first; see the module."""
 
     @property
@@ -45,68 +60,68 @@ class Candidate:
         """Whose it is."""
         return self.reservation.request.tenant_id
 
-    @property
-    def gpu_milli(self) -> int:
-        """Thousandths of a GPU that it holds."""
-        return self.resources.total_gpu_milli
-
 
 def candidates_for(snapshot: Snapshot, waiting: Waiting) -> list[Candidate]:
     """All that may be drained for it, the cheapest first."""
     request = waiting.request
     if request.is_elastic:
         return []
-    reclaims = _is_within_guarantee(snapshot, waiting)
+    reclaimable = _guaranteed_models(snapshot, waiting)
+    asked = draining(snapshot)
     found: list[Candidate] = []
-    for held in (snapshot.reservations if reclaims else snapshot.drainable).values():
-        reason = _reason(snapshot, request, held.request, reclaims=reclaims)
+    for held in (snapshot.reservations if reclaimable else snapshot.drainable).values():
+        reason = _reason(request, held.request, is_reclaim=bool(reclaimable))
         if reason is not None:
-            found += _replicas(snapshot, held, reason)
+            each_of = replicas_of(snapshot, held, reason, asked.get(held.request.reservation_id, set()))
+            is_free = reason is not PreemptionReason.RECLAIM
+            found += [each for each in each_of if is_free or reclaimable & {ALL, each.model}]
     return sorted(found, key=lambda each: each.cost)
 
 
-def _reason(snapshot: Snapshot, request: Request, held: Request, *, reclaims: bool) -> PreemptionReason | None:
+def _reason(request: Request, held: Request, *, is_reclaim: bool) -> PreemptionReason | None:
     if held.deployment_id == request.deployment_id:
         return None
     if held.is_elastic and held.priority <= request.priority:
         return PreemptionReason.SHRINK
     if held.preemptible and held.priority < request.priority:
         return PreemptionReason.PRIORITY
-    if reclaims and held.tenant_id != request.tenant_id:
-        beyond = snapshot.shares.beyond_guarantee(snapshot.tenant(held.tenant_id))
-        return PreemptionReason.RECLAIM if beyond > 0 else None
+    if is_reclaim and held.tenant_id != request.tenant_id and held.resources.gpu_count:
+        return PreemptionReason.RECLAIM
     return None
 
 
-def _is_within_guarantee(snapshot: Snapshot, waiting: Waiting) -> bool:
-    """Whether the tenant would hold no more than it is guaranteed, of all models or of one that will do."""
-    tenant = snapshot.tenant(waiting.request.tenant_id)
-    models = (ALL, *waiting.request.resources.gpu_models)
-    quotas = [quota for model in models if (quota := quota_of(tenant, model)) is not None]
-    return waiting.gpu_milli > 0 and any(
-        snapshot.shares.gpu_milli(tenant.tenant_id, quota.gpu_model) + waiting.gpu_milli <= quota.guaranteed_milli
-        for quota in quotas
-    )
+def _guaranteed_models(snapshot: Snapshot, waiting: Waiting) -> set[str]:
+    """Models (`ALL`: any) of which the tenant would hold no more than it is guaranteed, with what is being drained for
+    it already; empty when it would."""
+    request = waiting.request
+    asked = waiting.gpu_milli + pending_milli(snapshot, request.tenant_id, request.reservation_id)
+    tenant, shares = snapshot.tenant(request.tenant_id), snapshot.shares
+    return {
+        quota.gpu_model
+        for quota in tenant.quotas
+        if waiting.gpu_milli > 0
+        and (
+            quota.gpu_model == ALL
+            or not request.resources.gpu_models
+            or quota.gpu_model in request.resources.gpu_models
+        )
+        and shares.gpu_milli(tenant.tenant_id, quota.gpu_model) + asked <= quota.guaranteed_milli
+    }
 
 
-def _replicas(snapshot: Snapshot, held: Reservation, reason: PreemptionReason) -> Iterator[Candidate]:
-    draining = snapshot.draining(held.request.reservation_id)
-    replicas = [replica for replica in held.replicas if replica not in draining]
-    request = held.request
+def replicas_of(
+    snapshot: Snapshot, held: Reservation, reason: PreemptionReason, asked: set[int]
+) -> Iterator[Candidate]:
+    """Its replicas that were not asked yet, as candidates."""
+    pods: defaultdict[int, list[Allocation]] = defaultdict(list)
+    for allocation in held.allocations:
+        pods[allocation.replica].append(allocation)
+    replicas = sorted(replica for replica in pods if replica not in asked)
+    request, cluster = held.request, snapshot.cluster
+    tier, gpu_milli, age = ORDER.index(reason), request.resources.total_gpu_milli, -held.since.timestamp()
+    identity = request.reservation_id.int
     for replica in replicas:
         is_last = replica == replicas[0]
-        yield Candidate(
-            held,
-            replica,
-            held.part((replica,)).allocations,
-            reason,
-            (
-                ORDER.index(reason),
-                request.priority,
-                is_last,
-                request.resources.total_gpu_milli,
-                -held.since.timestamp(),
-                request.reservation_id,
-                -replica,
-            ),
-        )
+        model = cluster.nodes[cluster.row_of[pods[replica][0].node]].gpu_model if gpu_milli else ""
+        cost = (tier, request.priority, is_last, gpu_milli, age, identity, -replica)
+        yield Candidate(held, replica, tuple(pods[replica]), reason, tier, gpu_milli, is_last, model, cost)

@@ -26,6 +26,25 @@ def lifted(snapshot: Snapshot, claims: Iterable[Claim]) -> Iterator[None]:
             snapshot.cluster.hold(resources, allocation)
 
 
+def draining(snapshot: Snapshot) -> dict[UUID, set[int]]:
+    """Replicas that were asked to drain and hold their places still, by reservation."""
+    found: dict[UUID, set[int]] = {}
+    for claim in snapshot.claims.values():
+        for victim in claim.victims:
+            found.setdefault(victim.reservation_id, set()).update(victim.replicas)
+    return found
+
+
+def pending_milli(snapshot: Snapshot, tenant_id: UUID, besides: UUID) -> int:
+    """Thousandths of a GPU that are being drained for the tenant's requests, that one apart."""
+    waiting = (
+        snapshot.queue.find(claim.reservation_id)
+        for claim in snapshot.claims.values()
+        if claim.promised_at is None and claim.reservation_id != besides
+    )
+    return sum(each.gpu_milli for each in waiting if each is not None and each.request.tenant_id == tenant_id)
+
+
 def withdraw(snapshot: Snapshot, claimant: UUID, reason: str) -> list[DrainWithdrawn]:
     """End the claim; who was still to drain for it may stay."""
     withdrawn = []

@@ -160,8 +160,9 @@ def _options(plan: _Plan, rows: Flags) -> Iterator[tuple[int, list[Movable]]]:
     for node, movable in plan.movable.items():
         row = plan.snapshot.cluster.row_of[node]
         here = [each for each in movable if id(each) not in moved]
-        going = fewest(plan.snapshot.cluster, row, plan.resources, here) if rows[row] else None
-        if going:
+        found = fewest(plan.snapshot.cluster, row, plan.resources, here, here[::-1]) if rows[row] else None
+        if found is not None:
+            going = found[0]
             options.append((len(going), sum(each.resources.total_gpu_milli for each in going), row, going))
     for _, _, row, going in sorted(options, key=lambda option: option[:3]):
         yield row, going

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from schemas.mig import KIND_OF_MODEL, MEMORY_SLICES, profile_of
+from schemas.mig import KIND_OF_MODEL, profile_of
 from schemas.resources import WHOLE_GPU_MILLI, Resources, Sharing
 from services.scheduler.domain.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.slices import slices_a_device, slices_on
+
+MOST_PODS = 1_000_000
+"""Pods without any demand that a node is said to hold."""
 
 
 def right_model(cluster: Cluster, resources: Resources) -> Flags:
@@ -26,35 +30,43 @@ def pods_when_empty(cluster: Cluster, resources: Resources, rows: Flags) -> int:
     """Pods that these nodes could hold if nothing were reserved on them. Exact, because all pods are alike."""
     broken = np.array([len(node.failed_devices) for node in cluster.nodes], np.int64)
     devices = (cluster.device_count - broken)[rows]
-    return _pods(resources, cluster.cpu[0, rows], cluster.memory[0, rows], devices * _pods_a_device(resources))
+    return int(
+        _pods(
+            resources, cluster.cpu[0, rows], cluster.memory[0, rows], devices * _a_device(cluster, resources, rows)
+        ).sum()
+    )
 
 
 def pods_now(cluster: Cluster, resources: Resources, rows: Flags) -> int:
-    """Pods that these nodes can hold beside what is reserved, at most: of slices, one device can take fewer."""
+    """Pods that these nodes can hold beside what is reserved and kept. Exact, because all pods are alike."""
+    return int(pods_by_node(cluster, resources)[rows].sum())
+
+
+def pods_by_node(cluster: Cluster, resources: Resources) -> Ints:
+    """Pods that each node can hold beside what is reserved and kept, shape (nodes,). Whether it is open, or its model
+    will do, is not looked at."""
     if resources.sharing is Sharing.MIG:
-        free = np.full(int(rows.sum()), np.iinfo(np.int32).max, np.int64)
+        places = slices_on(cluster, resources.mig_profile)
     else:
-        free = (cluster.device_free[rows] // max(resources.gpu_milli, 1)).clip(min=0).sum(axis=1)
-    return _pods(resources, cluster.cpu_free[rows], cluster.memory_free[rows], free)
+        places = (cluster.device_free // max(resources.gpu_milli, 1)).clip(min=0).sum(axis=1)
+    return _pods(resources, cluster.cpu_free, cluster.memory_free, places)
 
 
-def _pods(resources: Resources, cpu: Ints, memory: Ints, places: Ints) -> int:
-    """Pods on all rows together: of each row as many as its scarcest resource allows."""
-    limits = []
+def _pods(resources: Resources, cpu: Ints, memory: Ints, places: Ints) -> Ints:
+    """Pods on each row: as many as its scarcest resource allows; `MOST_PODS` of those that ask for nothing."""
+    pods = np.full(len(cpu), MOST_PODS, np.int64)
     if resources.cpu_milli:
-        limits.append(cpu.clip(min=0) // resources.cpu_milli)
+        pods = np.minimum(pods, cpu.clip(min=0) // resources.cpu_milli)
     if resources.memory_mib:
-        limits.append(memory.clip(min=0) // resources.memory_mib)
+        pods = np.minimum(pods, memory.clip(min=0) // resources.memory_mib)
     if resources.gpu_count:
-        limits.append(places // resources.gpu_count)
-    if not limits:
-        return np.iinfo(np.int64).max if len(cpu) else 0
-    return int(np.minimum.reduce(limits).sum())
+        pods = np.minimum(pods, places // resources.gpu_count)
+    return pods
 
 
-def _pods_a_device(resources: Resources) -> int:
-    """Pods that fit on one device, counting a whole one as 1."""
-    if resources.sharing is Sharing.MIG:
-        profile = next(found for model in KIND_OF_MODEL if (found := profile_of(model, resources.mig_profile)))
-        return min(len(profile.starts), MEMORY_SLICES // profile.size)
-    return WHOLE_GPU_MILLI // max(resources.gpu_milli, 1)
+def _a_device(cluster: Cluster, resources: Resources, rows: Flags) -> Ints:
+    """Pods that fit on one idle device of each of the rows, counting a whole one as 1."""
+    if resources.sharing is not Sharing.MIG:
+        return np.full(int(rows.sum()), WHOLE_GPU_MILLI // max(resources.gpu_milli, 1), np.int64)
+    models = [cluster.nodes[row].gpu_model for row in np.flatnonzero(rows)]
+    return np.array([slices_a_device(model, resources.mig_profile) for model in models], np.int64)

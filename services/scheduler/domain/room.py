@@ -1,14 +1,15 @@
-"""One node, with some of what runs on it imagined away: would a pod fit, and what has to go for it?"""
+"""One node, with some of what runs on it imagined away: how many pods would fit, and what has to go for one more?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
-from schemas.mig import KIND_OF_MODEL, profile_of
+from schemas.mig import profile_of
 from schemas.resources import WHOLE_GPU_MILLI, Allocation, Resources, Sharing
 from services.scheduler.domain.cluster import Cluster
-from services.scheduler.domain.slices import starts
+from services.scheduler.domain.feasibility import MOST_PODS
+from services.scheduler.domain.slices import slices_beside
 
 
 class Occupant(Protocol):
@@ -34,61 +35,89 @@ class Room:
         self._cpu = int(cluster.cpu_free[row])
         self._memory = int(cluster.memory_free[row])
         count = self._node.gpu_count
-        self._free = (WHOLE_GPU_MILLI - cluster.device_taken[row, :count] - cluster.device_held[row, :count]).tolist()
-        self._slices = (cluster.device_slices[row, :count] + cluster.slices_held[row, :count]).tolist()
+        self._taken: list[int] = cluster.device_taken[row, :count].tolist()
+        self._held: list[int] = cluster.device_held[row, :count].tolist()
+        self._slices: list[int] = cluster.device_slices[row, :count].tolist()
+        self._slices_held: list[int] = cluster.slices_held[row, :count].tolist()
+        self._devices = [device for device in range(count) if device not in self._node.failed_devices]
 
-    def give(self, resources: Resources, allocations: tuple[Allocation, ...], sign: int = 1) -> None:
+    def give(self, resources: Resources, allocations: Iterable[Allocation], sign: int = 1) -> None:
         """Imagine these pods away, as far as they are on this node; with sign -1 back again."""
         for allocation in allocations:
             if allocation.node == self._node.name:
                 self._give(resources, allocation, sign)
 
-    def fits(self, resources: Resources) -> bool:
-        """Whether one pod would fit."""
-        if self._cpu < resources.cpu_milli or self._memory < resources.memory_mib:
-            return False
-        if resources.gpu_models and resources.gpu_count and self._node.gpu_model not in resources.gpu_models:
-            return False
-        devices = [device for device in range(len(self._free)) if device not in self._node.failed_devices]
-        if resources.sharing is Sharing.MIG:
-            return any(self._takes_slice(device, resources.mig_profile) for device in devices)
-        uncut = [device for device in devices if self._slices[device] == 0]
-        return len([device for device in uncut if self._free[device] >= resources.gpu_milli]) >= resources.gpu_count
+    def pods(self, resources: Resources) -> int:
+        """Pods of this demand that would fit; the node's model is taken to be right."""
+        pods = MOST_PODS
+        if resources.cpu_milli:
+            pods = self._cpu // resources.cpu_milli
+        if resources.memory_mib:
+            pods = min(pods, self._memory // resources.memory_mib)
+        if pods > 0 and resources.gpu_count:
+            pods = min(pods, self._places(resources) // resources.gpu_count)
+        return max(pods, 0)
 
-    def _takes_slice(self, device: int, name: str) -> bool:
-        if profile_of(self._node.gpu_model, name) is None:
-            return False
+    def _places(self, resources: Resources) -> int:
+        """Devices, shares or slices of this demand that are free on all devices."""
+        if resources.sharing is Sharing.MIG:
+            return sum(self._slices_on(device, resources.mig_profile) for device in self._devices)
+        total = 0
+        for device in self._devices:
+            if not self._slices[device] and not self._slices_held[device]:
+                free = WHOLE_GPU_MILLI - self._taken[device] - self._held[device]
+                total += max(free, 0) // resources.gpu_milli
+        return total
+
+    def _slices_on(self, device: int, profile: str) -> int:
+        """As `Cluster.takes_slices`, or on an idle device."""
         slices = self._slices[device]
-        if slices == 0 and self._free[device] < WHOLE_GPU_MILLI:
-            return False
-        return int(starts(KIND_OF_MODEL[self._node.gpu_model], name)[0][slices]) >= 0
+        if self._held[device] or (self._taken[device] and not slices):
+            return 0
+        return slices_beside(self._node.gpu_model, profile, slices | self._slices_held[device])
 
     def _give(self, resources: Resources, allocation: Allocation, sign: int) -> None:
         self._cpu += sign * resources.cpu_milli
         self._memory += sign * resources.memory_mib
         for device in allocation.devices:
-            self._free[device] += sign * allocation.gpu_milli
-        profile = profile_of(self._node.gpu_model, allocation.mig_profile)
+            self._taken[device] -= sign * allocation.gpu_milli
+        profile = profile_of(self._node.gpu_model, allocation.mig_profile) if allocation.mig_profile else None
         if profile is not None and allocation.mig_start is not None:
             self._slices[allocation.devices[0]] -= sign * profile.mask(allocation.mig_start)
 
 
-def fewest(cluster: Cluster, row: int, resources: Resources, occupants: Iterable[OccupantT]) -> list[OccupantT] | None:
-    """The first of these occupants that make room for one pod on the node, none of which could stay; None when not even
-    all of them do."""
-    room = Room(cluster, row)
+def fewest(
+    cluster: Cluster, row: int, resources: Resources, *orders: Sequence[OccupantT]
+) -> tuple[list[OccupantT], int] | None:
+    """Occupants that make room for one more pod on the node, none of which could stay, and for how many more they do.
+
+    Each order of the same occupants is tried: the first of them go, as many as it takes. The order that takes the
+    fewest wins, the first one among equals. None when not even all of them make room.
+    """
+    best: tuple[list[OccupantT], int] | None = None
+    for order in orders:
+        found = _first_of(Room(cluster, row), resources, order)
+        if found is None:
+            return None
+        if best is None or len(found[0]) < len(best[0]):
+            best = found
+    return best
+
+
+def _first_of(room: Room, resources: Resources, order: Sequence[OccupantT]) -> tuple[list[OccupantT], int] | None:
+    before = room.pods(resources)
     going: list[OccupantT] = []
-    for occupant in occupants:
+    for occupant in order:
         room.give(occupant.resources, occupant.allocations)
         going.append(occupant)
-        if room.fits(resources):
+        if room.pods(resources) > before:
             break
     else:
         return None
     for occupant in going[-2::-1]:
         room.give(occupant.resources, occupant.allocations, -1)
-        if room.fits(resources):
+        if room.pods(resources) > before:
             going.remove(occupant)
         else:
             room.give(occupant.resources, occupant.allocations)
-    return going
+    return going, room.pods(resources) - before

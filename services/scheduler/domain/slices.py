@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from schemas.mig import KIND_OF_MODEL, PROFILES, MigProfile, profile_of
-from schemas.resources import Allocation, Resources
+from schemas.resources import WHOLE_GPU_MILLI, Allocation, Resources
 from services.scheduler.domain.cluster import Cluster, Flags, Ints
 from services.scheduler.domain.policies.interface import Chooser
 from services.scheduler.domain.shape import shape_of
@@ -91,7 +91,7 @@ def _on_a_cut_device(cluster: Cluster, resources: Resources, rows: dict[str, Fla
     best: tuple[int, int, int, int] | None = None
     for kind, here in rows.items():
         first, cost = starts(kind, resources.mig_profile)
-        candidates = (occupied != 0) & (cluster.device_free == 0) & (here & usable & cluster.is_open)[:, None]
+        candidates = cluster.takes_slices & (here & usable & cluster.is_open)[:, None]
         costs = np.where(candidates, cost[occupied], NOWHERE)
         if costs.size and costs.min() < NOWHERE:
             row, device = divmod(int(costs.argmin()), costs.shape[1])
@@ -100,20 +100,32 @@ def _on_a_cut_device(cluster: Cluster, resources: Resources, rows: dict[str, Fla
     return None if best is None else best[1:]
 
 
-def slices_left(cluster: Cluster, resources: Resources, allowed: Flags) -> int:
-    """Slices of this profile that the allowed rows could take now, at most; CPU and memory are not looked at."""
-    total = 0
-    for kind, rows in rows_with(cluster, resources.mig_profile, allowed & cluster.is_open).items():
-        profile = next(each for each in PROFILES[kind] if each.name == resources.mig_profile)
-        room = np.array([_room(profile, occupied) for occupied in range(MASKS)], np.int64)
-        occupied = (cluster.device_slices | cluster.slices_held)[rows]
-        free = cluster.device_free[rows]
-        fresh = (free == 1000) & (occupied == 0)
-        total += int(room[occupied[(occupied != 0) & (free == 0)]].sum()) + int(fresh.sum()) * int(room[0])
+def slices_on(cluster: Cluster, name: str) -> Ints:
+    """Slices of this profile that the devices of each row could take now, shape (nodes,); CPU and memory are not looked
+    at. Exact, because starts of one profile either coincide or are disjoint."""
+    occupied = cluster.device_slices | cluster.slices_held
+    usable = cluster.takes_slices | (cluster.device_free == WHOLE_GPU_MILLI)
+    total = np.zeros(len(cluster), np.int64)
+    for kind, rows in rows_with(cluster, name, np.ones(len(cluster), np.bool_)).items():
+        total += np.where(usable & rows[:, None], _room(kind, name)[occupied], 0).sum(axis=1)
     return total
 
 
+def slices_a_device(gpu_model: str, name: str) -> int:
+    """Slices of this profile that one idle GPU of the model can be cut to; 0 when it cannot."""
+    return slices_beside(gpu_model, name, 0)
+
+
 @cache
-def _room(profile: MigProfile, occupied: int) -> int:
-    """Slices of the profile that fit beside what is occupied: starts of one profile either coincide or are disjoint."""
-    return sum(occupied & profile.mask(start) == 0 for start in profile.starts)
+def slices_beside(gpu_model: str, name: str, occupied: int) -> int:
+    """Slices of this profile that one GPU of the model can take beside the occupied memory slices."""
+    return 0 if profile_of(gpu_model, name) is None else int(_room(KIND_OF_MODEL[gpu_model], name)[occupied])
+
+
+@cache
+def _room(kind: str, name: str) -> Ints:
+    """For each set of occupied memory slices: how many slices of the profile fit beside them, shape (256,)."""
+    profile = next(each for each in PROFILES[kind] if each.name == name)
+    return np.array(
+        [sum(occupied & profile.mask(start) == 0 for start in profile.starts) for occupied in range(MASKS)], np.int64
+    )
