@@ -42,8 +42,8 @@ def make_promise(snapshot: Snapshot, waiting: Waiting) -> None:
     with forecast(snapshot) as ahead:
         start = ahead.start(waiting, allowed)
     if start is not None:
-        at, placement = start
-        snapshot.claim(Claim(waiting.reservation_id, waiting.request.resources, placement.allocations, (), at))
+        places = start.placement.allocations
+        snapshot.claim(Claim(waiting.reservation_id, waiting.request.resources, places, (), start.at))
 
 
 def give_way(snapshot: Snapshot, head: Waiting) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from schemas.mig import KIND_OF_MODEL, MEMORY_SLICES, profile_of
 from schemas.placement import QueueReason
-from schemas.resources import Resources
+from schemas.resources import WHOLE_GPU_MILLI, Resources
 from services.scheduler.domain.claims import lifted
-from services.scheduler.domain.cluster import Flags
+from services.scheduler.domain.cluster import Cluster, Flags
 from services.scheduler.domain.decision import Rejected
 from services.scheduler.domain.explain import demand
 from services.scheduler.domain.feasibility import pods_now, pods_when_empty, right_model
-from services.scheduler.domain.limits import Refusal, refusal, within_quotas
+from services.scheduler.domain.limits import Refusal, may_start, refusal
 from services.scheduler.domain.model import Request, Waiting
 from services.scheduler.domain.place import place
 from services.scheduler.domain.snapshot import Snapshot
@@ -25,35 +28,41 @@ def never(snapshot: Snapshot, request: Request) -> Rejected | None:
     if request.pool != snapshot.pool:
         detail = f"pool {request.pool!r} does not exist; ask for {snapshot.pool!r}"
         return Rejected(QueueReason.TOO_LARGE_FOR_POOL, detail)
-    cluster, resources = snapshot.cluster, request.resources
-    if cluster.present == 0:
+    cluster = snapshot.cluster
+    pods = request.replicas * request.resources.workers
+    if cluster.present == 0 or _most(snapshot, request.resources) >= pods:
         return None
-    most = _most(snapshot, resources)
-    if most == 0 and not right_model(cluster, resources).any():
-        wanted = " or ".join(resources.gpu_models) or "a GPU"
-        if resources.mig_profile:
-            wanted = f"GPUs that can be cut to {resources.mig_profile}"
-        detail = f"no node of pool {snapshot.pool!r} has {wanted}; ask for what it has"
-        return Rejected(QueueReason.MODEL_UNAVAILABLE, detail)
-    pods = request.replicas * resources.workers
-    if most >= pods:
-        return None
-    gang = f" with {resources.workers} workers" if resources.workers > 1 else ""
-    detail = (
-        f"asked: {request.replicas} replicas{gang} of {demand(resources)} each; the whole of pool {snapshot.pool!r} "
-        f"could hold {most // resources.workers}; ask for fewer or smaller replicas, or another pool"
-    )
-    return Rejected(QueueReason.TOO_LARGE_FOR_POOL, detail)
+    there = np.array([node.is_present for node in cluster.nodes], np.bool_)
+    rows = right_model(cluster, request.resources, there)  # a node that is cordoned will be open again
+    is_possible = rows.any() and pods_when_empty(cluster, request.resources, rows) >= pods
+    return None if is_possible else _impossible(snapshot, request, rows)
 
 
 def _most(snapshot: Snapshot, resources: Resources) -> int:
-    """Pods that the pool could hold if it were empty; remembered, because few demands come often."""
+    """Pods that the open nodes could hold if they were empty; remembered until a node changes."""
     known = snapshot.pods_when_empty
     if resources not in known:
         if len(known) >= MOST_DEMANDS:
             known.clear()
         known[resources] = pods_when_empty(snapshot.cluster, resources, right_model(snapshot.cluster, resources))
     return known[resources]
+
+
+def _impossible(snapshot: Snapshot, request: Request, rows: Flags) -> Rejected:
+    resources = request.resources
+    if not rows.any():
+        wanted = " or ".join(resources.gpu_models) or "a GPU"
+        if resources.mig_profile:
+            wanted = f"GPUs that can be cut to {resources.mig_profile}"
+        detail = f"no node of pool {snapshot.pool!r} has {wanted}; ask for what it has"
+        return Rejected(QueueReason.MODEL_UNAVAILABLE, detail)
+    most = pods_when_empty(snapshot.cluster, resources, rows)
+    gang = f" with {resources.workers} workers" if resources.workers > 1 else ""
+    detail = (
+        f"asked: {request.replicas} replicas{gang} of {demand(resources)} each; the whole of pool {snapshot.pool!r} "
+        f"could hold {most // resources.workers}; ask for fewer or smaller replicas, or another pool"
+    )
+    return Rejected(QueueReason.TOO_LARGE_FOR_POOL, detail)
 
 
 def over_limit(snapshot: Snapshot, request: Request) -> Rejected | None:
@@ -71,42 +80,59 @@ def _is_suspended(refused: Refusal) -> bool:
 def why(snapshot: Snapshot, waiting: Waiting) -> Why:
     """Why it does not start now."""
     request = waiting.request
-    refused = refusal(snapshot, request, waiting.gpu_milli)
-    if refused is not None:
-        return refused.reason, refused.detail
-    allowed = within_quotas(snapshot, request, waiting.gpu_milli)
-    if isinstance(allowed, Refusal):
+    impossible = never(snapshot, request)
+    if impossible is not None:  # nodes went while it waited
+        return impossible.reason, impossible.detail
+    allowed = may_start(snapshot, waiting)
+    if isinstance(allowed, Refusal) and allowed.reason is not QueueReason.RESERVED_FOR_OTHER:
         return allowed.reason, allowed.detail
     claim = snapshot.claims.get(waiting.reservation_id)
     if claim is not None and claim.victims:
         replicas = sum(len(victim.replicas) for victim in claim.victims)
         detail = f"{replicas} replicas of {len(claim.victims)} reservations are being drained to make room"
         return QueueReason.WAITING_FOR_PREEMPTION, detail
+    if isinstance(allowed, Refusal):
+        return allowed.reason, allowed.detail
+    if snapshot.cluster.present == 0:
+        return QueueReason.NO_FREE_CAPACITY, f"pool {snapshot.pool!r} has no open nodes"
+    if _is_kept_for_others(snapshot, waiting, allowed):
+        return QueueReason.RESERVED_FOR_OTHER, "it would fit on what is kept for requests that go before it"
     return _short(snapshot, waiting, allowed)
 
 
 def _short(snapshot: Snapshot, waiting: Waiting, allowed: Flags | None) -> Why:
-    """What is short: what is kept for others, whole nodes, or the sums."""
+    """What is short: the sums, or whole nodes."""
     cluster, resources = snapshot.cluster, waiting.request.resources
-    if cluster.present == 0:
-        return QueueReason.NO_FREE_CAPACITY, f"pool {snapshot.pool!r} has no nodes yet"
     rows = right_model(cluster, resources) & (True if allowed is None else allowed)
-    if _is_kept_for_others(snapshot, waiting, allowed):
-        return QueueReason.RESERVED_FOR_OTHER, "it would fit on what is kept for requests that go before it"
     pods = len(waiting.replicas) * resources.workers
     sums = (
-        ("milli-GPU", waiting.gpu_milli, int(cluster.gpu_free[rows].clip(min=0).sum())),
+        _gpu(cluster, waiting, rows),
         ("milli-CPU", pods * resources.cpu_milli, int(cluster.cpu_free[rows].clip(min=0).sum())),
         ("MiB", pods * resources.memory_mib, int(cluster.memory_free[rows].clip(min=0).sum())),
     )
     short = [f"{asked} {unit} asked, {free} free" for unit, asked, free in sums if asked > free]
-    if short and not resources.mig_profile:
+    if short:
         return QueueReason.NO_FREE_CAPACITY, "; ".join(short)
     free = ", ".join(f"{free} {unit}" for unit, _, free in sums)
     fit = pods_now(cluster, resources, rows)
     some = f"; {fit} of {pods} pods would fit" if fit < pods else ""
     detail = f"{free} are free in sum, but not {pods} x ({demand(resources)}) on single nodes{some}"
     return QueueReason.FRAGMENTED, detail
+
+
+def _gpu(cluster: Cluster, waiting: Waiting, rows: Flags) -> tuple[str, int, int]:
+    """Unit, what is asked and what is free of GPUs in sum; of slices the memory that they need, on cut and on idle
+    devices."""
+    resources = waiting.request.resources
+    if not resources.mig_profile:
+        return "milli-GPU", waiting.gpu_milli, int(cluster.gpu_free[rows].clip(min=0).sum())
+    profile = next(found for model in KIND_OF_MODEL if (found := profile_of(model, resources.mig_profile)))
+    occupied = (cluster.device_slices | cluster.slices_held)[rows]
+    free = cluster.device_free[rows]
+    usable = (free == WHOLE_GPU_MILLI) | ((free == 0) & (occupied != 0))
+    slices = np.where(usable, MEMORY_SLICES - np.bitwise_count(occupied), 0)
+    asked = len(waiting.replicas) * resources.workers * profile.size
+    return "eighths of a GPU's memory for slices", asked, int(slices.sum())
 
 
 def _is_kept_for_others(snapshot: Snapshot, waiting: Waiting, allowed: Flags | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from schemas.capacity import MOST_ENTRIES, QueueEntry, QueueReported
+from schemas.capacity import MOST_ENTRIES, CapacityHint, QueueEntry, QueueReported
 from schemas.placement import QueueReason
 from services.scheduler.domain.forecast import forecast
 from services.scheduler.domain.hints import hints_for
@@ -24,7 +24,7 @@ ESTIMATED = 20
 
 def report(snapshot: Snapshot) -> QueueReported:
     """The queue as it stands."""
-    order = in_order(snapshot)[:MOST_ENTRIES]
+    order = in_order(snapshot, MOST_ENTRIES)
     starts = _starts(snapshot, order[:ESTIMATED])
     reasons: dict[tuple[UUID, Alike, bool], Why] = {}
     entries = []
@@ -33,19 +33,27 @@ def report(snapshot: Snapshot) -> QueueReported:
         if line not in reasons:
             reasons[line] = why(snapshot, waiting)
         entries.append(_entry(waiting, position, reasons[line], starts.get(waiting.reservation_id)))
-    short = next((each for each, entry in zip(order, entries, strict=True) if entry.reason in SHORT), None)
     return QueueReported(
         pool=snapshot.pool,
         at=snapshot.now,
         as_of_decision=snapshot.decided,
         length=len(snapshot.queue),
         entries=tuple(entries),
-        hints=hints_for(snapshot, short) if short else (),
+        hints=_hints(snapshot, order, entries),
     )
 
 
-SHORT = (QueueReason.FRAGMENTED, QueueReason.NO_FREE_CAPACITY)
+SHORT = (QueueReason.RESERVED_FOR_OTHER, QueueReason.FRAGMENTED, QueueReason.NO_FREE_CAPACITY)
 """Reasons that more nodes would end."""
+UNFORESEEN = 5
+"""Requests for which no known end makes room, after which no more starts are estimated."""
+
+
+def _hints(snapshot: Snapshot, order: list[Waiting], entries: list[QueueEntry]) -> tuple[CapacityHint, ...]:
+    """For the first that more nodes would let start."""
+    short = (each for each, entry in zip(order, entries, strict=True) if entry.reason in SHORT)
+    head = next((each for each in short if not isinstance(may_start(snapshot, each), Refusal)), None)
+    return hints_for(snapshot, head) if head else ()
 
 
 def _starts(snapshot: Snapshot, order: list[Waiting]) -> dict[UUID, datetime]:
@@ -53,15 +61,19 @@ def _starts(snapshot: Snapshot, order: list[Waiting]) -> dict[UUID, datetime]:
     if not snapshot.timed:
         return {}
     found: dict[UUID, datetime] = {}
+    unforeseen = 0
     with forecast(snapshot) as ahead:
         for waiting in order:
             allowed = may_start(snapshot, waiting)
             if isinstance(allowed, Refusal):
                 continue
             start = ahead.start(waiting, allowed)
-            if start is None:  # nothing that ends makes room: it waits for what nobody knows
+            if start is not None:
+                found[waiting.reservation_id] = start.at
+                continue
+            unforeseen += 1  # it waits for what nobody knows; what comes after it may not
+            if unforeseen == UNFORESEEN:
                 break
-            found[waiting.reservation_id] = start[0]
     return found
 
 

@@ -91,7 +91,7 @@ def test_a_pool_with_nodes_but_no_gpu_has_no_model() -> None:
 def test_an_empty_pool_queues_whatever_is_asked() -> None:
     pool = Pool(tenant())
     decision = pool.decision(reserve("r", gpus(8, 1000, "H100")))
-    assert decision == Queued(1, QueueReason.NO_FREE_CAPACITY, "pool 'default' has no nodes yet")
+    assert decision == Queued(1, QueueReason.NO_FREE_CAPACITY, "pool 'default' has no open nodes")
 
 
 def test_the_limit_counts_what_the_tenant_holds_and_is_exact() -> None:
