@@ -6,18 +6,19 @@ import numpy as np
 
 from schemas.mig import KIND_OF_MODEL, profile_of
 from schemas.resources import WHOLE_GPU_MILLI, Resources, Sharing
-from services.scheduler.domain.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.cluster import ABSENT, Cluster, Flags, Ints
 from services.scheduler.domain.slices import slices_a_device, slices_on
 
 MOST_PODS = 1_000_000
 """Pods without any demand that a node is said to hold."""
 
 
-def right_model(cluster: Cluster, resources: Resources) -> Flags:
-    """Open nodes with devices of a model that will do, shape (nodes,); without GPU any open node will do."""
+def right_model(cluster: Cluster, resources: Resources, among: Flags | None = None) -> Flags:
+    """Those of the open nodes, or of others, with devices of a model that will do, shape (nodes,); without GPU all."""
+    rows = cluster.is_open if among is None else among
     if resources.gpu_count == 0:
-        return cluster.is_open
-    rows = cluster.is_open & (cluster.device_count > 0)
+        return rows
+    rows = rows & (cluster.device_count > 0)
     if resources.gpu_models:
         rows = rows & np.isin(cluster.model, cluster.model_codes(resources.gpu_models))
     if resources.mig_profile:
@@ -28,8 +29,7 @@ def right_model(cluster: Cluster, resources: Resources) -> Flags:
 
 def pods_when_empty(cluster: Cluster, resources: Resources, rows: Flags) -> int:
     """Pods that these nodes could hold if nothing were reserved on them. Exact, because all pods are alike."""
-    broken = np.array([len(node.failed_devices) for node in cluster.nodes], np.int64)
-    devices = (cluster.device_count - broken)[rows]
+    devices = (cluster.device_free[rows] != ABSENT).sum(axis=1)
     return int(
         _pods(
             resources, cluster.cpu[0, rows], cluster.memory[0, rows], devices * _a_device(cluster, resources, rows)
