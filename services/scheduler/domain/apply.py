@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 from functools import singledispatch
+from uuid import UUID
 
 from schemas.base import EventData
 from schemas.capacity import AskDefragmentation, AskWhatIf, TimePassed
@@ -22,6 +23,7 @@ from services.scheduler.domain.decide import decide
 from services.scheduler.domain.decision import (
     Answered,
     Decided,
+    DrainWithdrawn,
     NodeChanged,
     Outcome,
     Placed,
@@ -98,17 +100,24 @@ def _release_part(data: ReleaseCapacity, snapshot: Snapshot, entry: Input) -> li
     replicas = tuple(sorted(set(data.replicas)))
     given_back = snapshot.give_back(data.reservation_id, replicas)
     gone(snapshot, data.reservation_id, replicas)
-    waiting = snapshot.queue.find(data.reservation_id)
-    if waiting is not None:
-        snapshot.stop_waiting(data.reservation_id)
-        rest = tuple(replica for replica in waiting.replicas if replica not in replicas)
-        if rest:
-            snapshot.wait(replace(waiting, replicas=rest))
+    withdrawn = _wait_for_less(snapshot, data.reservation_id, replicas)
     released: Outcome = _released(data, entry, given_back, replicas)
     if not snapshot.knows(data.reservation_id):
         snapshot.close(data.reservation_id, entry.tenant_id, data.deployment_id)
         released = _released(data, entry, given_back)
-    return [released, *settle(snapshot)]
+    return [released, *withdrawn, *settle(snapshot)]
+
+
+def _wait_for_less(snapshot: Snapshot, reservation_id: UUID, replicas: tuple[int, ...]) -> list[DrainWithdrawn]:
+    """These replicas need not be waited for any more; what was kept for all of them is not what the rest needs."""
+    waiting = snapshot.queue.find(reservation_id)
+    if waiting is None or not set(waiting.replicas) & set(replicas):
+        return []
+    snapshot.stop_waiting(reservation_id)
+    rest = tuple(replica for replica in waiting.replicas if replica not in replicas)
+    if rest:
+        snapshot.wait(replace(waiting, replicas=rest))
+    return withdraw(snapshot, reservation_id, "the request that needed the room needs less of it")
 
 
 def _released(data: ReleaseCapacity, entry: Input, gpu_milli: int, replicas: tuple[int, ...] = ()) -> Released:
@@ -152,10 +161,17 @@ def _change_node(snapshot: Snapshot, node: Node) -> list[Outcome]:
     before = None if row is None else snapshot.cluster.nodes[row]
     if before == node:
         return []
-    lost = losses(snapshot, before, node) if before is not None else []
+    taken = _take_away(snapshot, before, node) if before is not None else []
     snapshot.observe(node)
-    changed = NodeChanged(node, snapshot.cluster.row_of[node.name])
-    return [changed, *lost, *drop_broken(snapshot), *settle(snapshot)]
+    return [NodeChanged(node, snapshot.cluster.row_of[node.name]), *taken, *settle(snapshot)]
+
+
+def _take_away(snapshot: Snapshot, before: Node, after: Node) -> list[Outcome]:
+    """What is lost with the node, and who need not drain for what would have been on it."""
+    lost = losses(snapshot, before, after)
+    reason = "the request that needed the room has lost more of its places"
+    larger = [each for loss in lost for each in withdraw(snapshot, loss.request.reservation_id, reason)]
+    return [*lost, *larger, *drop_broken(snapshot, before, after)]
 
 
 @_apply.register(TenantCreated)

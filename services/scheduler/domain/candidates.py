@@ -69,13 +69,20 @@ def candidates_for(snapshot: Snapshot, waiting: Waiting) -> list[Candidate]:
     reclaimable = _guaranteed_models(snapshot, waiting)
     asked = draining(snapshot)
     found: list[Candidate] = []
-    for held in (snapshot.reservations if reclaimable else snapshot.drainable).values():
+    for held in snapshot.reservations.values() if reclaimable else _drainable(snapshot, request.priority):
         reason = _reason(request, held.request, is_reclaim=bool(reclaimable))
         if reason is not None:
             each_of = replicas_of(snapshot, held, reason, asked.get(held.request.reservation_id, set()))
             is_free = reason is not PreemptionReason.RECLAIM
             found += [each for each in each_of if is_free or reclaimable & {ALL, each.model}]
     return sorted(found, key=lambda each: each.cost)
+
+
+def _drainable(snapshot: Snapshot, priority: int) -> Iterator[Reservation]:
+    """What may be drained for this priority, as far as it gives nothing back to a guarantee."""
+    for (is_elastic, its_priority), alike in snapshot.drainable.items():
+        if its_priority < priority or (is_elastic and its_priority == priority):
+            yield from alike.values()
 
 
 def _reason(request: Request, held: Request, *, is_reclaim: bool) -> PreemptionReason | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from services.scheduler.domain.decision import DrainWithdrawn
-from services.scheduler.domain.model import Claim, Victim
+from services.scheduler.domain.model import Claim, Node, Victim
 from services.scheduler.domain.snapshot import Snapshot
 
 
@@ -71,19 +71,22 @@ def _without(victim: Victim, reservation_id: UUID, replicas: tuple[int, ...]) ->
     return Victim(reservation_id, rest) if rest else None
 
 
-def drop_broken(snapshot: Snapshot) -> list[DrainWithdrawn]:
-    """End the claims on places that are no more: their node takes nothing new, or a device of it broke."""
-    broken = [claim.reservation_id for claim in snapshot.claims.values() if not _stands(snapshot, claim)]
-    return [each for claimant in broken for each in withdraw(snapshot, claimant, "the place is gone")]
-
-
-def _stands(snapshot: Snapshot, claim: Claim) -> bool:
-    cluster = snapshot.cluster
-    for allocation in claim.allocations:
-        row = cluster.row_of[allocation.node]
-        node = cluster.nodes[row]
-        if not cluster.is_open[row] or any(
-            device >= node.gpu_count or device in node.failed_devices for device in allocation.devices
-        ):
-            return False
-    return True
+def drop_broken(snapshot: Snapshot, before: Node, after: Node) -> list[DrainWithdrawn]:
+    """End the claims on places that a node will not have any more, or may not: it takes nothing new, has less of
+    something, or a device broke. To be called while the snapshot knows the node as it was."""
+    has_less = (
+        not after.is_present
+        or after.is_cordoned
+        or (before.gpu_model, before.zone) != (after.gpu_model, after.zone)
+        or before.gpu_count > after.gpu_count
+        or before.cpu_milli > after.cpu_milli
+        or before.memory_mib > after.memory_mib
+    )
+    broken = [
+        claim.reservation_id
+        for claim in snapshot.claims.values()
+        for allocation in claim.allocations
+        if allocation.node == after.name and (has_less or set(allocation.devices) & set(after.failed_devices))
+    ]
+    reason = f"the place on node {after.name} is gone"
+    return [each for claimant in sorted(set(broken)) for each in withdraw(snapshot, claimant, reason)]

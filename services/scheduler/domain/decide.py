@@ -49,7 +49,7 @@ def _find(snapshot: Snapshot, waiting: Waiting, allowed: Flags | None) -> Placem
     cluster, chooser, resources = snapshot.cluster, snapshot.chooser, waiting.request.resources
     own = snapshot.claims.get(waiting.reservation_id)
     with lifted(snapshot, [own] if own else []):
-        if own is not None and can_take_all(cluster, resources, own.allocations):
+        if own is not None and can_take_all(cluster, resources, own.allocations, allowed):
             return Placement(own.allocations, UNRANKED)
         found = place(cluster, chooser, resources, waiting.replicas, allowed)
         others = may_run_before(snapshot, waiting.request) if found is None else []

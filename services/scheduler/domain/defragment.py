@@ -16,6 +16,7 @@ import numpy as np
 
 from schemas.capacity import AskDefragmentation, DefragmentationPlanned, Move
 from schemas.resources import Allocation, Resources
+from services.scheduler.domain.claims import draining
 from services.scheduler.domain.cluster import Flags
 from services.scheduler.domain.decide import may_start, try_to_place
 from services.scheduler.domain.errors import InconsistentError
@@ -118,12 +119,12 @@ def _planned(
 
 
 def _movable(snapshot: Snapshot) -> dict[str, list[Movable]]:
+    asked = draining(snapshot)
     found: dict[str, list[Movable]] = defaultdict(list)
     for held in snapshot.reservations.values():
         if held.request.resources.workers == 1:
-            draining = snapshot.draining(held.request.reservation_id)
             for allocation in held.allocations:
-                if allocation.replica not in draining:
+                if allocation.replica not in asked.get(held.request.reservation_id, set()):
                     found[allocation.node].append(Movable(held.request, allocation))
     for here in found.values():
         here.sort(

@@ -12,6 +12,7 @@ from uuid import UUID
 import numpy as np
 
 from schemas.placement import QueueReason
+from schemas.resources import Topology
 from schemas.tenant import PLATFORM_TENANT
 from services.scheduler.domain.cluster import Cluster, Flags
 from services.scheduler.domain.feasibility import right_model
@@ -35,7 +36,17 @@ def may_start(snapshot: Snapshot, waiting: Waiting, beside: int = 0) -> Flags | 
     of a GPU that the tenant is to get before."""
     gpu_milli = waiting.gpu_milli + beside if waiting.gpu_milli else 0
     refused = refusal(snapshot, waiting.request, gpu_milli)
-    return refused or within_quotas(snapshot, waiting.request, gpu_milli)
+    return refused or beside_the_rest(snapshot, waiting, within_quotas(snapshot, waiting.request, gpu_milli))
+
+
+def beside_the_rest(snapshot: Snapshot, waiting: Waiting, allowed: Flags | Refusal | None) -> Flags | Refusal | None:
+    """Of what is allowed the nodes in the zone where its other replicas are, if they must be in one."""
+    held = snapshot.reservations.get(waiting.reservation_id)
+    if held is None or isinstance(allowed, Refusal) or waiting.request.resources.topology is not Topology.SAME_ZONE:
+        return allowed
+    zone = snapshot.cluster.zone
+    here = zone == zone[snapshot.cluster.row_of[held.allocations[0].node]]
+    return np.asarray(here if allowed is None else here & allowed, np.bool_)
 
 
 def refusal(snapshot: Snapshot, request: Request, gpu_milli: int) -> Refusal | None:

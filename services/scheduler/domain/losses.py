@@ -22,7 +22,8 @@ def losses(snapshot: Snapshot, before: Node, after: Node) -> list[Lost]:
         for held in snapshot.reservations.values()
         if any(allocation.node == before.name for allocation in held.allocations)
     ]
-    found = (_lose(snapshot, held, before, after) for held in affected)
+    in_order = sorted(affected, key=lambda held: held.request.arrival)
+    found = (_lose(snapshot, held, before, after) for held in in_order)
     return [lost for lost in found if lost is not None]
 
 

@@ -43,12 +43,13 @@ def place(
 
 
 def _areas(cluster: Cluster, resources: Resources, pods: int, allowed: Flags | None) -> Iterator[Flags | None]:
-    """Sets of rows to try one after another, each with enough room in sum. In one zone: the tightest zone first."""
+    """Sets of rows to try one after another, each with enough room in sum. In one zone: the tightest zone first, and
+    among equals the one whose first node has the lowest rank."""
     rows = right_model(cluster, resources)
     if allowed is not None:
         rows = rows & allowed
     if pods > 1 and resources.topology is not Topology.ANY:
-        zones = [rows & (cluster.zone == zone) for zone in np.unique(cluster.zone[rows])]
+        zones = [rows & (cluster.zone == zone) for zone in dict.fromkeys(cluster.zone[rows].tolist())]
         rooms = [(pods_now(cluster, resources, zone), number) for number, zone in enumerate(zones)]
         yield from (zones[number] for room, number in sorted(rooms) if room >= pods)
         if resources.topology is Topology.SAME_ZONE:
@@ -105,8 +106,12 @@ def place_pod(
     )
 
 
-def can_take_all(cluster: Cluster, resources: Resources, allocations: Sequence[Allocation]) -> bool:
-    """Whether those very places are free now, all at once. Nothing is taken."""
+def can_take_all(
+    cluster: Cluster, resources: Resources, allocations: Sequence[Allocation], allowed: Flags | None = None
+) -> bool:
+    """Whether those very places are free now, all at once, and on allowed nodes. Nothing is taken."""
+    if allowed is not None and not all(allowed[cluster.row_of[allocation.node]] for allocation in allocations):
+        return False
     taken: list[Allocation] = []
     try:
         for allocation in allocations:

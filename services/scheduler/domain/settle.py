@@ -13,8 +13,9 @@ from services.scheduler.domain.limits import Refusal, may_start
 from services.scheduler.domain.model import Claim, Victim, Waiting
 from services.scheduler.domain.preemption import Drainage, drainage_for
 from services.scheduler.domain.promise import give_way, head_of, make_promise, promised, renew_promise
+from services.scheduler.domain.queue import alike
 from services.scheduler.domain.snapshot import Snapshot
-from services.scheduler.domain.turns import Turns
+from services.scheduler.domain.turns import Turns, turn_of
 
 SEARCHED = 4
 """Requests that others may be asked to drain for in one pass: each search costs as much as there is to drain."""
@@ -28,6 +29,7 @@ def settle(snapshot: Snapshot) -> list[Numbered]:
     """
     renew_promise(snapshot)
     this_pass = _Pass(snapshot)
+    this_pass.lets_claimants_in()
     turns = Turns(snapshot)
     for waiting in turns:
         if not this_pass.lets_in(waiting):
@@ -43,6 +45,24 @@ class _Pass:
         self._snapshot = snapshot
         self._hopeless = Hopeless(snapshot)
         self._blocked = 0
+
+    def lets_claimants_in(self) -> None:
+        """Place those for whom the last one has drained, wherever they stand in a line. Who may not start at present,
+        or does not fit although all have drained, keeps nothing any longer."""
+        snapshot = self._snapshot
+        claims = (claim for claim in snapshot.claims.values() if claim.promised_at is None)
+        waiting = (snapshot.queue.find(claim.reservation_id) for claim in claims)
+        for each in sorted(filter(None, waiting), key=lambda each: turn_of(snapshot, each)):
+            allowed = may_start(snapshot, each)
+            if isinstance(allowed, Refusal):
+                reason = "the tenant of the request that needed the room may not have more at present"
+                self.outcomes += withdraw(snapshot, each.reservation_id, reason)
+            elif not snapshot.claims[each.reservation_id].victims:
+                placed = _try(snapshot, each, allowed)
+                if placed is not None:
+                    self.outcomes += start(snapshot, each, placed)
+                else:
+                    snapshot.drop_claim(each.reservation_id)
 
     def lets_in(self, waiting: Waiting) -> bool:
         """Place it if it fits; else do for it what can be done, and say that nothing could be placed."""
@@ -75,7 +95,7 @@ def enqueue(snapshot: Snapshot, waiting: Waiting, decision: Queued) -> list[Numb
     """Let it wait, for what was decided; a promise to a request that it goes before is its own, and if that lets it
     start at once it does."""
     snapshot.wait(waiting)
-    drains = drain_for(snapshot, waiting)
+    drains = drain_for(snapshot, waiting) if _is_next_of_its_line(snapshot, waiting) else []
     if drains:
         return drains
     if (snapshot.timed or promised(snapshot)) and head_of(snapshot) is waiting:
@@ -86,6 +106,12 @@ def enqueue(snapshot: Snapshot, waiting: Waiting, decision: Queued) -> list[Numb
         make_promise(snapshot, waiting)
     claim = snapshot.claims.get(waiting.reservation_id)
     return [Decided(waiting.request, replace(decision, estimated_start=claim.promised_at) if claim else decision)]
+
+
+def _is_next_of_its_line(snapshot: Snapshot, waiting: Waiting) -> bool:
+    """Whether nobody is drained for who waits before it, and is alike, in vain."""
+    line = snapshot.queue.lines(waiting.request.tenant_id)[alike(waiting)]
+    return next(each for each in line if each.reservation_id not in snapshot.claims or each is waiting) is waiting
 
 
 def start(snapshot: Snapshot, waiting: Waiting, placed: Placed) -> list[Numbered]:

@@ -78,8 +78,8 @@ class Snapshot:
         """What is set aside now, by reservation id."""
         self.timed: dict[UUID, datetime] = {}
         """When reservations are expected to end, UTC, where that is known."""
-        self.drainable: dict[UUID, Reservation] = {}
-        """Reservations that are beyond a minimum, or preemptible."""
+        self.drainable: dict[tuple[bool, int], dict[UUID, Reservation]] = {}
+        """Reservations that are beyond a minimum, or preemptible, by whether they are the former, and priority."""
         self.of_deployment: dict[UUID, set[UUID]] = {}
         """Reservations that each deployment holds."""
         self.queue = Queue(waiting)
@@ -119,11 +119,6 @@ class Snapshot:
     def tenant(self, tenant_id: UUID) -> Tenant:
         """The tenant, without a plan when nothing was heard of it."""
         return self.tenants.get(tenant_id) or Tenant(tenant_id, None)
-
-    def draining(self, reservation_id: UUID) -> set[int]:
-        """Replicas of the reservation that were asked to drain."""
-        victims = (victim for claim in self.claims.values() for victim in claim.victims)
-        return {replica for victim in victims if victim.reservation_id == reservation_id for replica in victim.replicas}
 
     def saw(self, request: Request) -> None:
         """The request belongs to the pool's recent past from now on."""
@@ -230,13 +225,14 @@ class Snapshot:
         if reservation.ends_at is not None:
             self.timed[request.reservation_id] = reservation.ends_at
         if request.is_elastic or request.preemptible:
-            self.drainable[request.reservation_id] = reservation
+            alike = self.drainable.setdefault((request.is_elastic, request.priority), {})
+            alike[request.reservation_id] = reservation
 
     def _let_go(self, reservation: Reservation) -> None:
         request = reservation.request
         del self.reservations[request.reservation_id]
         self.timed.pop(request.reservation_id, None)
-        self.drainable.pop(request.reservation_id, None)
+        self.drainable.get((request.is_elastic, request.priority), {}).pop(request.reservation_id, None)
         self.of_deployment[request.deployment_id].discard(request.reservation_id)
         if not self.of_deployment[request.deployment_id]:
             del self.of_deployment[request.deployment_id]
