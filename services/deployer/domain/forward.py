@@ -92,15 +92,18 @@ def _reserve(state: Rollout, canary: Revision, seen: Observation, now: datetime,
     if canary.is_reserved:
         return Change(enter(state, Phase.SURGING, now, reason=""))
     waiting = why_waiting(canary, seen.inbound.answers)
-    deadline = _capacity_deadline(state, canary, limits)
+    deadline = _capacity_deadline(state, canary, seen, limits)
     if deadline is not None and has_passed(state.since, deadline, now):
         return begin_abort(state, canary, f"no capacity within {deadline:g} s: {waiting}", now)
     return Change(state.model_copy(update={"reason": waiting}))
 
 
-def _capacity_deadline(state: Rollout, canary: Revision, limits: Limits) -> float | None:
-    """In seconds; a tenant may let the first GPUs of a version be waited for as long as it likes."""
-    return limits.capacity_deadline_seconds if state.stage else canary.spec.start_within_seconds
+def _capacity_deadline(state: Rollout, canary: Revision, seen: Observation, limits: Limits) -> float | None:
+    """In seconds. A tenant may let a version's first GPUs be waited for as long as it likes, once they are queued."""
+    waiting = {held.reservation_id for held in canary.reservations if held.missing}
+    if state.stage or waiting - seen.inbound.answers.keys():
+        return limits.capacity_deadline_seconds
+    return canary.spec.start_within_seconds
 
 
 def _surge(state: Rollout, canary: Revision, seen: Observation, now: datetime, limits: Limits) -> Change | None:

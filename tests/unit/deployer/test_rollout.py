@@ -130,20 +130,31 @@ async def test_capacity_deadline_ends_the_wait_of_a_later_stage(world: World) ->
 
 
 async def test_first_gpus_are_waited_for_as_long_as_the_tenant_says(world: World) -> None:
-    """None = for ever; else the scheduler withdraws it, and the deployer does when nobody says anything."""
+    """None = for ever; else the scheduler withdraws it, and if it does not, the deployer does."""
     world.scheduler.answers_at_once = False
     await world.request(1, start_within_seconds=3600)
+    world.scheduler.queue(stage_zero(1), QueueReason.NO_FREE_CAPACITY, "8 of 8")
     await world.run(3500, step=50)
     assert world.rollout.phase is Phase.RESERVING
     await world.run(200, step=50)
-    assert world.said(RolloutAborted)[0].reason == "no capacity within 3600 s: waits for the scheduler's answer"
-    await world.request(2)
+    assert world.said(RolloutAborted)[0].reason == "no capacity within 3600 s: NoFreeCapacity: 8 of 8"
+    await world.request(2, replicas=1)
+    world.scheduler.queue(stage_zero(2), QueueReason.NO_FREE_CAPACITY, "8 of 8")
     await world.run(100_000, step=5000)
     assert world.rollout.phase is Phase.RESERVING
-    for reservation in world.scheduler.open():
-        world.scheduler.reserve(reservation)
+    world.scheduler.reserve(stage_zero(2))
     await world.run(60)
     assert world.story(2)[-1] == "RolloutPromoted"
+
+
+async def test_request_that_nobody_answers_is_given_up(world: World) -> None:
+    """The scheduler set it aside, or is away: whoever waits for it is told."""
+    world.scheduler.answers_at_once = False
+    await world.request(1)
+    await world.run(599, step=10)
+    assert world.rollout.phase is Phase.RESERVING
+    await world.run(30, step=10)
+    assert world.said(RolloutAborted)[0].reason == "no capacity within 600 s: waits for the scheduler's answer"
 
 
 async def test_rejected_capacity_aborts_with_its_reason(world: World) -> None:
@@ -423,7 +434,7 @@ async def test_no_resume_after_pause_duration_if_user_paused(world: World) -> No
 
 async def test_deadline_does_not_run_in_a_pause(world: World) -> None:
     world.scheduler.answers_at_once = False
-    await world.request(1, start_within_seconds=600)
+    await world.request(1)
     await world.run(500, step=10)
     await world.command(CommandKind.PAUSE)
     await world.run(500, step=10)
