@@ -60,6 +60,12 @@ class Reservation(Value):
         """Replicas that are waited for: not placed yet, or placed again after a loss."""
         return self.due - {allocation.replica for allocation in self.allocations or ()}
 
+    @property
+    def kept(self) -> frozenset[int]:
+        """Replicas that have a place and keep it."""
+        placed = frozenset(allocation.replica for allocation in self.allocations or ())
+        return placed.difference(drain.replica for drain in self.draining)
+
     def slots(self, *, draining: bool) -> Iterator[Slot]:
         """The places that stay, or those that are about to be left."""
         leaving = {drain.replica for drain in self.draining}
@@ -157,7 +163,7 @@ class Revision(Value):
     @property
     def kept_replicas(self) -> int:
         """Replicas that have a place and keep it."""
-        return len({slot.of for slot in self.slots})
+        return sum(len(reservation.kept) for reservation in self.reservations)
 
     def with_reservations(self, *reservations: Reservation) -> Revision:
         """The same with other reservations; itself when they are the same."""

@@ -38,7 +38,7 @@ def _canary_weight(state: Rollout, *, is_alone: bool) -> int:
 
 
 def _with_places(revision: Revision | None) -> Revision | None:
-    return revision if revision and revision.slots else None
+    return revision if revision and revision.kept_replicas else None
 
 
 def is_routed(state: Rollout, cluster: ClusterView) -> bool:
