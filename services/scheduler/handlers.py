@@ -52,9 +52,11 @@ async def reserve_capacity(event: Event[ReserveCapacity], work: UnitOfWork, inta
 
 
 async def release_capacity(event: Event[ReleaseCapacity], work: UnitOfWork, intake: Intake) -> None:
-    """The deployer gives a reservation back; it goes to the pool where that was asked for."""
+    """The deployer gives a reservation back; of several pools it goes to that where it was asked for."""
     tenant_id = tenant_of(event)
-    pool = await intake.inputs.pool_of(work, tenant_id, event.data.reservation_id)
+    pool = None
+    if len(intake.pools) > 1:
+        pool = await intake.inputs.pool_of(work, tenant_id, event.data.reservation_id)
     await intake.record([pool or intake.pools[0]], event, tenant_id, work)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +41,7 @@ class UnitOfWork:
         self._driver: Any = None
         self._session: AsyncSession | None = None
         self._events: list[Event[Any]] = []
+        self._before_commit: list[Callable[[UnitOfWork], Awaitable[None]]] = []
         self._after_commit: list[Callable[[], None]] = []
 
     @property
@@ -81,6 +82,11 @@ class UnitOfWork:
         self._events.append(event)
         return event
 
+    def before_commit(self, call: Callable[[UnitOfWork], Awaitable[None]]) -> None:
+        """Await `call` with this transaction just before it commits: for what many handlers add to and one statement
+        writes. Not at all when it is rolled back."""
+        self._before_commit.append(call)
+
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call `call` once the transaction is committed; not at all when it is rolled back."""
         self._after_commit.append(call)
@@ -97,7 +103,8 @@ class UnitOfWork:
         return self._driver
 
     async def flush(self) -> None:
-        """Write the ORM's pending changes and append the events; called just before the commit."""
+        """Write what was collected and the ORM's pending changes, append the events; called just before the commit."""
+        await self.write_collected()
         if self._session is not None:
             await self._session.flush()
         self._reached(Checkpoint.AFTER_SAVE)
@@ -105,6 +112,12 @@ class UnitOfWork:
             await outbox.append(await self.driver(), self._schema, self._events)
             self._events = []
         self._reached(Checkpoint.AFTER_OUTBOX)
+
+    async def write_collected(self) -> None:
+        """Run what waited for the end of the transaction."""
+        for call in self._before_commit:
+            await call(self)
+        self._before_commit.clear()
 
     def committed(self) -> None:
         """Run what waited for the commit."""

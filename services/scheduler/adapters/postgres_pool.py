@@ -1,4 +1,4 @@
-"""The state of pools in PostgreSQL. A batch is stored with one round trip a table."""
+"""The state of pools in PostgreSQL. A batch is stored with one statement a table."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class PostgresPoolStore:
 
     async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending | SetAside]:
         """Inputs without an `applied` number. One that commits late under a lower id is found later, never lost."""
-        return [_pending(row) for row in await _fetch(work, statements.PENDING, pool=pool, limit=limit)]
+        driver = await work.driver()
+        return [_pending(row) for row in await driver.fetch(statements.PENDING, pool, limit)]
 
     async def set_aside(self, work: UnitOfWork, inputs: Sequence[SetAside]) -> None:
         """Writes the reason beside each."""
-        marks = [{"tenant_id": item.tenant_id, "id": item.id, "reason": item.reason} for item in inputs]
-        await _each(work, statements.MARK_REJECTED, marks)
+        await _write(work, statements.MARK_REJECTED, [(item.tenant_id, item.id, item.reason) for item in inputs])
 
     async def closed(self, work: UnitOfWork, pool: str, entries: Sequence[Input]) -> set[UUID]:
         """Looks up the reservations that `entries` mention."""
@@ -59,68 +59,63 @@ class PostgresPoolStore:
         wanted = {(tenant, reservation) for tenant, reservation in mentioned if reservation is not None}
         if not wanted:
             return set()
-        tenants, reservations = zip(*sorted(wanted), strict=True)
-        ids = {"tenants": list(tenants), "reservations": list(reservations)}
-        found = await _fetch(work, statements.CLOSED, pool=pool, **ids)
-        return {row.reservation_id for row in found}
+        driver = await work.driver()
+        found = await driver.fetch(statements.CLOSED, pool, *_columns(sorted(wanted)))
+        return {row["reservation_id"] for row in found}
 
     async def save(self, work: UnitOfWork, snapshot: Snapshot, applied: Sequence[Applied]) -> None:
         """Absolute states of what was touched, so that it does not matter what happened in between."""
-        pool = snapshot.pool
-        await self._save_changes(work, pool, [change for item in applied for change in item.changes])
-        touched = [rows.reservation_row(snapshot, reservation_id) for reservation_id in snapshot.touched]
-        await _each(work, statements.SAVE_RESERVATION, touched)
+        await self._save_changes(work, snapshot.pool, [change for item in applied for change in item.changes])
+        first = min((item.number for item in applied), default=snapshot.applied)
+        touched = [rows.reservation_row(snapshot, reservation_id, first) for reservation_id in snapshot.touched]
+        await _write(work, statements.SAVE_RESERVATIONS, touched)
         await self._save_claims(work, snapshot)
         decisions = [rows.decision_row(recorded, item.number) for item in applied for recorded in item.recorded]
-        await _each(work, statements.SAVE_DECISION, decisions)
-        marks = [
-            {"tenant_id": item.tenant_id, "id": item.id, "number": item.number, "at": item.at}
-            for item in applied
-            if item.id is not None
-        ]
-        await _each(work, statements.MARK_APPLIED, marks)
-        reached = {
-            "pool": pool,
-            "applied": snapshot.applied,
-            "decided": snapshot.decided,
-            "now": snapshot.now,
-            "memory": snapshot.chooser.memory,
-            "memory_at": snapshot.memory_at,
-        }
-        await _each(work, statements.SAVE_POOL, [reached])
+        await _write(work, statements.SAVE_DECISIONS, decisions)
+        marks = [(item.tenant_id, item.id, item.number, item.at) for item in applied if item.id is not None]
+        await _write(work, statements.MARK_APPLIED, marks)
+        driver = await work.driver()
+        await driver.execute(statements.SAVE_POOL, *rows.pool_row(snapshot))
 
     async def _save_changes(self, work: UnitOfWork, pool: str, changes: Sequence[Change]) -> None:
         nodes = [rows.node_row(pool, one.node, one.rank) for one in changes if isinstance(one, NodeChanged)]
-        await _each(work, statements.SAVE_NODE, nodes)
+        await _write(work, statements.SAVE_NODES, nodes)
         tenants = [rows.tenant_row(pool, one.tenant) for one in changes if isinstance(one, TenantChanged)]
-        await _each(work, statements.SAVE_TENANT, tenants)
+        await _write(work, statements.SAVE_TENANTS, tenants)
 
     async def _save_claims(self, work: UnitOfWork, snapshot: Snapshot) -> None:
         kept, dropped = [], []
         for claimant in sorted(snapshot.claims_touched):
             claim, request = snapshot.claims.get(claimant), snapshot.request(claimant)
             if claim is None or request is None:
-                dropped.append({"pool": snapshot.pool, "reservation_id": claimant})
+                dropped.append(claimant)
             else:
                 kept.append(rows.claim_row(snapshot.pool, request.tenant_id, claim))
-        await _each(work, statements.DROP_CLAIM, dropped)
-        await _each(work, statements.SAVE_CLAIM, kept)
+        if dropped:
+            driver = await work.driver()
+            await driver.execute(statements.DROP_CLAIMS, snapshot.pool, dropped)
+        await _write(work, statements.SAVE_CLAIMS, kept)
 
 
 def _pending(row: Any) -> Pending | SetAside:
-    cause = Cause(row.input_id, row.input_position, row.origin)
+    cause = Cause(row["input_id"], row["input_position"], row["origin"])
     try:
-        data = parse_data(row.type, row.data.encode(), lenient=True)
+        data = parse_data(row["type"], row["data"].encode(), lenient=True)
     except ContractError as error:
-        return unreadable(row.id, row.tenant_id, cause, error)
-    return Pending(row.id, Input(data, row.tenant_id, cause))
+        return unreadable(row["id"], row["tenant_id"], cause, error)
+    return Pending(row["id"], Input(data, row["tenant_id"], cause))
 
 
 async def _fetch(work: UnitOfWork, statement: TextClause, **values: Any) -> Sequence[Any]:
     return (await work.connection.execute(statement, values)).all()
 
 
-async def _each(work: UnitOfWork, statement: TextClause, values: Sequence[rows.Row]) -> None:
-    """Run the statement for each row, in order."""
+async def _write(work: UnitOfWork, statement: str, values: Sequence[rows.Row]) -> None:
+    """Run the statement for all rows at once, if there are any."""
     if values:
-        await work.connection.execute(statement, list(values))
+        driver = await work.driver()
+        await driver.execute(statement, *_columns(values))
+
+
+def _columns(values: Sequence[rows.Row]) -> list[list[Any]]:
+    return [list(column) for column in zip(*values, strict=True)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy import Row as SqlRow
 
 from schemas.resources import Allocation, Resources
@@ -15,17 +15,22 @@ from services.scheduler.domain.model import Cause, Claim, Request, Reservation, 
 from services.scheduler.domain.shape import Shape, shape_of
 
 
+def as_json(value: Any) -> str:
+    """Models, dataclasses and plain values as JSON."""
+    return to_json(value).decode()
+
+
 def request_json(request: Request) -> str:
     """What table `reservations` keeps of the request beside its own columns."""
-    return json.dumps(
+    return as_json(
         {
             "revision": request.revision,
             "stage": request.stage,
             "replicas": request.replicas,
-            "resources": request.resources.model_dump(mode="json"),
+            "resources": request.resources,
             "priority": request.priority,
             "asked_at": request.asked_at.isoformat(),
-            "cause": asdict(request.cause),
+            "cause": request.cause,
             "preemptible": request.preemptible,
             "is_surge": request.is_surge,
             "is_elastic": request.is_elastic,
@@ -50,7 +55,7 @@ def request_from(row: SqlRow[Any]) -> Request:
         priority=kept["priority"],
         arrival=row.arrival,
         asked_at=datetime.fromisoformat(kept["asked_at"]),
-        cause=Cause(**kept["cause"]),
+        cause=Cause(**{name: kept["cause"][name] for name in ("input_id", "input_position", "origin")}),
         preemptible=kept.get("preemptible", False),
         is_surge=kept.get("is_surge", False),
         is_elastic=kept.get("is_elastic", False),
@@ -77,16 +82,16 @@ def pods_from(row: SqlRow[Any]) -> tuple[Shape, int]:
 
 def allocations_json(allocations: tuple[Allocation, ...]) -> str:
     """Places as JSON."""
-    return json.dumps([allocation.model_dump() for allocation in allocations])
+    return as_json(allocations)
 
 
 def claim_json(claim: Claim) -> str:
     """What table `claims` keeps."""
-    return json.dumps(
+    return as_json(
         {
-            "resources": claim.resources.model_dump(mode="json"),
-            "allocations": [allocation.model_dump() for allocation in claim.allocations],
-            "victims": [[str(victim.reservation_id), list(victim.replicas)] for victim in claim.victims],
+            "resources": claim.resources,
+            "allocations": claim.allocations,
+            "victims": [[str(victim.reservation_id), victim.replicas] for victim in claim.victims],
             "promised_at": claim.promised_at.isoformat() if claim.promised_at else None,
         }
     )

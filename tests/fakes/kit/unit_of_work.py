@@ -31,7 +31,8 @@ class InMemoryUnitOfWork(UnitOfWork, Generic[TablesT]):
         self.tables = tables
 
     async def flush(self) -> None:
-        """Keep what was said."""
+        """Keep what was collected, and what was said."""
+        await self.write_collected()
         self.tables.events += self._events
 
 
