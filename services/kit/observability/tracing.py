@@ -88,8 +88,12 @@ def serving(method: str, traceparent: str | None = None) -> Iterator[Span]:
 def sending(topic: str, key: str, traceparent: str | None) -> Iterator[Span]:
     """The producer span around one send, as a child of the span that wrote the message into the outbox.
 
-    The message keeps the writer's `traceparent`: relays resend, and a message has one origin.
+    The message keeps the writer's `traceparent`: relays resend, and a message has one origin. Without an exporter
+    nothing is made current: whoever sends says nothing that would need a trace.
     """
+    if not _is_exported():
+        yield trace.INVALID_SPAN
+        return
     attributes: Attributes = {
         "messaging.system": "kafka",
         "messaging.operation.type": "send",
@@ -124,7 +128,7 @@ def _span(
     name: str, kind: SpanKind, parent: Context, linked: Context | None, attributes: Mapping[str, str | int]
 ) -> Iterator[Span]:
     """A span that is current in the block and ends with it. Of an error it tells the kind and the redacted text."""
-    if isinstance(tracer(), trace.ProxyTracer):
+    if not _is_exported():
         with _current(_identified(linked or parent)) as span:
             yield span
         return
@@ -144,6 +148,10 @@ def _span(
             span.set_attribute("error.type", type(error).__qualname__)
             span.set_status(Status(StatusCode.ERROR, redact(str(error))))
             raise
+
+
+def _is_exported() -> bool:
+    return not isinstance(tracer(), trace.ProxyTracer)
 
 
 @contextmanager

@@ -106,3 +106,8 @@ def test_hostile_text_takes_no_long_time(piece: str) -> None:
     started = time.process_time()
     redact(piece * (100_000 // len(piece)))
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("text", ["to\u212aen=abcdef", "pa\u017f\u017fword: abcdef", "TOKEN=abcdef", "é token=abcdef"])
+def test_letters_that_count_as_ascii_where_case_does_not_matter_hide_nothing(text: str) -> None:
+    assert "abcdef" not in redact(text)
