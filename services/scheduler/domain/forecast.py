@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from schemas.resources import Allocation, Resources
@@ -18,10 +18,8 @@ from services.scheduler.domain.cluster import Cluster, Flags
 from services.scheduler.domain.feasibility import pods_now, right_model
 from services.scheduler.domain.model import Waiting
 from services.scheduler.domain.place import UNRANKED, Placement, place
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.snapshot import PATIENCE, Snapshot
 
-SOONEST = timedelta(seconds=10)
-"""What an overdue reservation is taken to need at least."""
 Step = Callable[[Cluster, Resources, Allocation], None]
 """Something done to a cluster."""
 
@@ -63,7 +61,7 @@ class Forecast:
         then the next one is looked at as if this one were not there."""
         claim = self._snapshot.claims.get(waiting.reservation_id)
         if claim is not None and claim.promised_at is not None:
-            return Start(claim.promised_at, Placement(claim.allocations, UNRANKED))
+            return Start(max(claim.promised_at, self._snapshot.now), Placement(claim.allocations, UNRANKED))
         cluster, request = self._snapshot.cluster, waiting.request
         rows = right_model(cluster, request.resources) & (True if allowed is None else allowed)
         pods = len(waiting.replicas) * request.resources.workers
@@ -119,7 +117,7 @@ class Forecast:
 
 
 def _end(ends_at: datetime, now: datetime) -> datetime:
-    return ends_at if ends_at > now else now + max(now - ends_at, SOONEST)
+    return ends_at if ends_at > now else now + max(now - ends_at, PATIENCE)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ nothing idle. What is expected to be over before the promised time may use the p
 
 At most one promise stands. It is kept while shares go up and down, or a large request would never start beside a
 tenant with many small ones; only a request that goes before it within the tenant, or that another tenant's guarantee
-covers, takes its place. When its time has come and others are late, it is made anew.
+covers, takes its place. When its time has come and others are late for long, it is made anew.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from __future__ import annotations
 from services.scheduler.domain.forecast import forecast
 from services.scheduler.domain.limits import Refusal, may_start
 from services.scheduler.domain.model import Claim, Request, Waiting
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.snapshot import PATIENCE, Snapshot
 from services.scheduler.domain.turns import Turns, turn_of
 
 
 def renew_promise(snapshot: Snapshot) -> None:
-    """Drop the promise when its holder may not start at present; make it anew when its time has come."""
+    """Drop the promise when its holder may not start at present; make it anew when it was not kept."""
     claim = promised(snapshot)
     if claim is None or claim.promised_at is None:
         return
     waiting = snapshot.queue.find(claim.reservation_id)
     is_allowed = waiting is not None and not isinstance(may_start(snapshot, waiting), Refusal)
-    if is_allowed and claim.promised_at > snapshot.now:
+    if is_allowed and claim.promised_at + PATIENCE > snapshot.now:
         return
     snapshot.drop_claim(claim.reservation_id)
     if waiting is not None:
@@ -71,7 +71,8 @@ def promised(snapshot: Snapshot) -> Claim | None:
 
 
 def may_run_before(snapshot: Snapshot, request: Request) -> list[Claim]:
-    """Promises to others that the request would not delay, because it is over before they start."""
+    """Promises to others that the request would not delay, because it is over before they start. While somebody is late
+    on their nodes nothing is: they could start at any moment."""
     if request.expected is None:
         return []
     ends_at = snapshot.now + request.expected
@@ -81,7 +82,14 @@ def may_run_before(snapshot: Snapshot, request: Request) -> list[Claim]:
         if claim.promised_at is not None
         and ends_at <= claim.promised_at
         and claim.reservation_id != request.reservation_id
+        and not _waits_for_late_ones(snapshot, claim)
     ]
+
+
+def _waits_for_late_ones(snapshot: Snapshot, claim: Claim) -> bool:
+    nodes = {allocation.node for allocation in claim.allocations}
+    late = (snapshot.reservations[each] for each, ends_at in snapshot.timed.items() if ends_at <= snapshot.now)
+    return any(allocation.node in nodes for held in late for allocation in held.allocations)
 
 
 def head_of(snapshot: Snapshot) -> Waiting | None:

@@ -7,7 +7,7 @@ It is rebuilt from the store alone at take-over. Only `apply` and its parts chan
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -22,6 +22,9 @@ from services.scheduler.domain.shares import Shares
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 """The time of a pool that has applied nothing."""
+
+PATIENCE = timedelta(seconds=10)
+"""How late others may be before a promise that waits for them is made anew: what ends on time ends a little late."""
 
 
 class Touched(NamedTuple):
@@ -128,9 +131,11 @@ class Snapshot:
             self.memory_at = request.arrival
 
     def next_due(self) -> datetime | None:
-        """When time alone changes something, UTC: a deadline, a promised start; None when nothing is due ever."""
+        """When time alone changes something, UTC: a deadline, a promise that was not kept; None when nothing is due
+        ever."""
         promised = (claim.promised_at for claim in self.claims.values())
-        moments = [moment for moment in (self.queue.next_deadline(), *promised) if moment is not None]
+        broken = (moment + PATIENCE for moment in promised if moment is not None)
+        moments = [moment for moment in (self.queue.next_deadline(), *broken) if moment is not None]
         return min(moments, default=None)
 
     def settled(self) -> None:
