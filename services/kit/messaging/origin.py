@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -43,7 +43,15 @@ class Origin:
 
     def to_json(self) -> str:
         """As text for a database column."""
-        return json.dumps(asdict(self) | {"tenant_id": str(self.tenant_id) if self.tenant_id else None})
+        return json.dumps(
+            {
+                "tenant_id": str(self.tenant_id) if self.tenant_id else None,
+                "actor": self.actor,
+                "correlation_id": self.correlation_id,
+                "causation_id": self.causation_id,
+                "traceparent": self.traceparent,
+            }
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Origin:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,9 +69,10 @@ def tracer() -> trace.Tracer:
 
 def current_traceparent() -> str | None:
     """The W3C Trace Context of the current span, to be stored beside what it caused; None outside of a span."""
-    carrier: dict[str, str] = {}
-    _PROPAGATOR.inject(carrier)
-    return carrier.get("traceparent")
+    span = trace.get_current_span().get_span_context()
+    if not span.is_valid:
+        return None
+    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
 
 
 @contextmanager
@@ -108,8 +110,12 @@ def sending(topic: str, key: str, traceparent: str | None) -> Iterator[Span]:
 @contextmanager
 def handling(event: Event[Any], group: str, *, age_seconds: float | None = None) -> Iterator[Span]:
     """The consumer span around one handler; the message is as old as its log-append time says, or `age_seconds`."""
-    topic = event.position.topic if event.position else event.data.topic
     writer = _context(event.traceparent)
+    if not _is_exported():
+        with _current(_identified(writer)) as span:
+            yield span
+        return
+    topic = event.position.topic if event.position else event.data.topic
     age = _age_of(event) if age_seconds is None else age_seconds
     parent = writer if age < FRESH_SECONDS else Context()
     with _span(f"process {topic}", SpanKind.CONSUMER, parent, writer, _attributes(event, topic, group)) as span:
@@ -167,8 +173,12 @@ def _current(context: Context) -> Iterator[Span]:
         detach(token)
 
 
+@lru_cache(maxsize=10_000)
 def _context(traceparent: str | None) -> Context:
-    """The context of a `traceparent`; an empty one when there is none or it is malformed."""
+    """The context of a `traceparent`; an empty one when there is none or it is malformed.
+
+    Contexts never change; one message's is asked for when it is handled, when it is decided on, and when that is sent.
+    """
     return _PROPAGATOR.extract({"traceparent": traceparent} if traceparent else {}, context=Context())
 
 
