@@ -11,11 +11,13 @@ from services.scheduler.domain.policies.interface import Policy
 from services.scheduler.domain.policies.least_loaded import LeastLoaded
 from services.scheduler.domain.policies.packing import Packing
 from services.scheduler.domain.policies.random import Random
+from services.scheduler.domain.policies.residual_value import ResidualValue
 
 POLICIES: dict[str, Policy] = {
-    policy.name: policy for policy in (Random(), LeastLoaded(), BestFit(), DotProduct(), Packing(), Clustering(), Fgd())
+    policy.name: policy
+    for policy in (Random(), LeastLoaded(), BestFit(), DotProduct(), Packing(), Clustering(), Fgd(), ResidualValue())
 }
-DEFAULT = "best_fit"
+DEFAULT = "residual_value"
 
 
 def policy_named(name: str) -> Policy:

@@ -5,16 +5,36 @@ from __future__ import annotations
 import numpy as np
 
 from services.scheduler.domain.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.policies.compiled import compiled
 from services.scheduler.domain.shape import Shape
 
 
 def fits(cluster: Cluster, rows: Ints, shape: Shape) -> Flags:
     """Whether each of the rows can take one pod of this shape, shape (rows,). A pod without GPU fits any open node."""
-    room = cluster.is_open[rows] & (cluster.cpu_free[rows] >= shape.cpu_milli)
-    room &= cluster.memory_free[rows] >= shape.memory_mib
-    if shape.gpu_count == 0:
-        return room
-    if shape.gpu_models:
-        room &= np.isin(cluster.model[rows], cluster.model_codes(shape.gpu_models))
-    room &= (cluster.device_free[rows] >= shape.gpu_milli).sum(axis=1) >= shape.gpu_count
-    return np.asarray(room, np.bool_)
+    codes = cluster.model_codes(shape.gpu_models) if shape.gpu_count else []
+    if shape.gpu_count and shape.gpu_models and not codes:
+        return np.zeros(rows.size, np.bool_)
+    free = (cluster.is_open, cluster.cpu_free, cluster.memory_free, cluster.model, cluster.device_free)
+    demand = (shape.cpu_milli, shape.memory_mib, shape.gpu_count, shape.gpu_milli)
+    fitting = np.empty(rows.size, np.bool_)
+    _fit(rows, free, demand, np.array(codes, np.int64), fitting)
+    return fitting
+
+
+@compiled
+def _fit(
+    rows: Ints,
+    free: tuple[Flags, Ints, Ints, Ints, Ints],
+    demand: tuple[int, int, int, int],
+    codes: Ints,
+    fitting: Flags,
+) -> None:
+    is_open, cpu, memory, model, devices = free
+    for place in range(rows.size):
+        row = rows[place]
+        fitting[place] = is_open[row] and cpu[row] >= demand[0] and memory[row] >= demand[1]
+        if fitting[place] and demand[2] > 0:
+            missing = demand[2]
+            for device in devices[row]:
+                missing -= device >= demand[3]
+            fitting[place] = missing <= 0 and (codes.size == 0 or (codes == model[row]).any())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from services.scheduler.domain.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.policies.draws import draws
 from services.scheduler.domain.policies.interface import Chooser
 from services.scheduler.domain.policies.scoring import ScoringChooser
 from services.scheduler.domain.shape import Shape
@@ -49,23 +50,14 @@ class RandomChooser(ScoringChooser):
     def scores(self, cluster: Cluster, rows: Ints, shape: Shape) -> Ints:
         """A draw for each row."""
         state = cluster.cpu_free[rows] * 31 + cluster.gpu_free[rows] * 17 + cluster.memory_free[rows]
-        return _draws(_draws(rows + self._pods * 1_000_003) + state) % DRAWS
+        return draws(draws(rows + self._pods * 1_000_003) + state) % DRAWS
 
     def devices(self, cluster: Cluster, row: int, shape: Shape) -> tuple[int, ...]:
         """Fitting devices in the order of their draws."""
         fitting = np.flatnonzero(cluster.device_free[row] >= shape.gpu_milli)
-        draws = _draws(fitting + self._pods * 1_000_003)
-        order = fitting[np.argsort(draws, kind="stable")]
+        order = fitting[np.argsort(draws(fitting + self._pods * 1_000_003), kind="stable")]
         return tuple(sorted(int(device) for device in order[: shape.gpu_count]))
 
     def _among(self, shape: Shape, allowed: Flags | None) -> Ints:
         self.forget()
         return super()._among(shape, allowed)
-
-
-def _draws(numbers: Ints) -> Ints:
-    """Numbers that look random, of which each is always the same: the finaliser of SplitMix64. 0 to 2^62 - 1."""
-    mixed = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(2), np.int64)
