@@ -1,4 +1,4 @@
-"""How far a tenant may be asked to give back what it borrowed: to its guarantees and no further."""
+"""How far a tenant may be asked to drain for others: to its guarantees and no further."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.scheduler.domain.sums import ALL
 
 
 class Budgets:
-    """What tenants hold beyond their guarantees: nothing is reclaimed below those, of no model."""
+    """What tenants hold beyond their guarantees: nothing goes below those for another tenant, of no model."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -25,7 +25,7 @@ class Budgets:
             held = snapshot.reservations.get(reservation_id)
             if held is not None:
                 part = held.part(tuple(replicas))
-                for each in replicas_of(snapshot, part, PreemptionReason.PRIORITY, set()):
+                for each in replicas_of(snapshot, part, PreemptionReason.PRIORITY, set(), held.request.tenant_id):
                     self.choose(each)
 
     def choose(self, each: Candidate, sign: int = 1) -> None:
@@ -35,7 +35,7 @@ class Budgets:
 
     def allow_all(self, victims: Collection[Candidate]) -> bool:
         """Whether they may all go together."""
-        if all(each.reason is not PreemptionReason.RECLAIM for each in victims):
+        if not any(each.is_guarded for each in victims):
             return True
         return len(self.allow(victims)) == len(victims)
 
@@ -43,7 +43,7 @@ class Budgets:
         """Those of them, in their order, that may go together."""
         allowed: list[Candidate] = []
         for each in victims:
-            if each.reason is not PreemptionReason.RECLAIM or self._has(each):
+            if not each.is_guarded or self._has(each):
                 allowed.append(each)
                 self.choose(each)
         for each in allowed:

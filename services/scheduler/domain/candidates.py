@@ -4,7 +4,9 @@ In this order: replicas beyond an elastic minimum, for anything of at least thei
 one; preemptible replicas, for a higher priority; what a tenant holds beyond its guarantees, for one that is within its
 own. Within these: lower priority, not the last replica of its reservation, less GPU, younger first.
 
-A replica is never asked twice at a time, nor for a request of its own deployment.
+Whatever the priority, nothing goes of what another tenant is guaranteed: it would reclaim that at once, and the two
+would take it from each other for ever. A replica is never asked twice at a time, nor for a request of its own
+deployment.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ class Candidate:
     """Thousandths of a GPU that it holds."""
     is_last: bool
     """Whether it is the replica of its reservation that is to stay longest."""
+    is_guarded: bool
+    """Whether it may go only as far as its tenant's guarantees are left."""
     model: str
     """GPU model of the first of its nodes; empty without GPU."""
     cost: Cost
@@ -72,7 +76,8 @@ def candidates_for(snapshot: Snapshot, waiting: Waiting) -> list[Candidate]:
     for held in snapshot.reservations.values() if reclaimable else _drainable(snapshot, request.priority):
         reason = _reason(request, held.request, is_reclaim=bool(reclaimable))
         if reason is not None:
-            each_of = replicas_of(snapshot, held, reason, asked.get(held.request.reservation_id, set()))
+            before = asked.get(held.request.reservation_id, set())
+            each_of = replicas_of(snapshot, held, reason, before, request.tenant_id)
             is_free = reason is not PreemptionReason.RECLAIM
             found += [each for each in each_of if is_free or reclaimable & {ALL, each.model}]
     return sorted(found, key=lambda each: each.cost)
@@ -117,9 +122,9 @@ def _guaranteed_models(snapshot: Snapshot, waiting: Waiting) -> set[str]:
 
 
 def replicas_of(
-    snapshot: Snapshot, held: Reservation, reason: PreemptionReason, asked: set[int]
+    snapshot: Snapshot, held: Reservation, reason: PreemptionReason, asked: set[int], claimant: UUID
 ) -> Iterator[Candidate]:
-    """Its replicas that were not asked yet, as candidates."""
+    """Its replicas that were not asked yet, as candidates for a request of that tenant."""
     pods: defaultdict[int, list[Allocation]] = defaultdict(list)
     for allocation in held.allocations:
         pods[allocation.replica].append(allocation)
@@ -127,8 +132,9 @@ def replicas_of(
     request, cluster = held.request, snapshot.cluster
     tier, gpu_milli, age = ORDER.index(reason), request.resources.total_gpu_milli, -held.since.timestamp()
     identity = request.reservation_id.int
+    is_guarded = request.tenant_id != claimant and request.tenant_id in snapshot.have_quotas
     for replica in replicas:
         is_last = replica == replicas[0]
         model = cluster.nodes[cluster.row_of[pods[replica][0].node]].gpu_model if gpu_milli else ""
         cost = (tier, request.priority, is_last, gpu_milli, age, identity, -replica)
-        yield Candidate(held, replica, tuple(pods[replica]), reason, tier, gpu_milli, is_last, model, cost)
+        yield Candidate(held, replica, tuple(pods[replica]), reason, tier, gpu_milli, is_last, is_guarded, model, cost)

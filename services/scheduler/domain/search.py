@@ -15,7 +15,6 @@ from uuid import UUID
 
 import numpy as np
 
-from schemas.placement import PreemptionReason
 from schemas.resources import WHOLE_GPU_MILLI, Resources
 from services.scheduler.domain.budgets import Budgets
 from services.scheduler.domain.candidates import Candidate
@@ -64,11 +63,11 @@ class Search:
         self._budgets = Budgets(snapshot)
         self._by_row: dict[int, list[Candidate]] = defaultdict(list)
         self._reclaimable: dict[UUID, set[int]] = defaultdict(set)
-        """Rows on which something could be reclaimed, by tenant: what each can do depends on the others."""
+        """Rows with something that is guarded, by tenant: what each can do depends on the others."""
         for each in candidates:
             for row in self._rows_of(each):
                 self._by_row[row].append(each)
-                if each.reason is PreemptionReason.RECLAIM:
+                if each.is_guarded:
                     self._reclaimable[each.tenant_id].add(row)
         self._changes: Counter[int] = Counter()
         """How often what a row can do has changed; entries from before that are void."""
