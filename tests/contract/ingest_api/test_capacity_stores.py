@@ -158,6 +158,8 @@ async def test_holders_are_a_tenants_own_and_amounts_are_everybodys(
         (ours, deployments[ours], "chat")
     }
     assert own[0].tenant == f"t-{ours.hex[:12]}"
+    async with door.platform(ours) as stores:
+        assert [each for each in await stores.capacity.holdings() if each.allocation.node == node] == own
     assert (list(names), list(tenants)) == ([deployments[ours]], [ours])
     async with door.platform(None) as stores:
         everybodys = [each for each in await stores.capacity.holdings() if each.allocation.node == node]
@@ -192,7 +194,7 @@ async def test_the_newest_report_replaces_a_pools_queue_and_each_tenant_sees_its
     assert ([entry.position for entry in seen.entries], seen.length, seen.gpu_milli) == ([1, 3], 3, 3000)
     # when newer and older ones come
     newer = reported(waits(1, theirs), pool=pool, as_of_decision=18)
-    await report(door, newer, first, newer.model_copy(update={"at": LATER, "entries": newer.entries}))
+    await report(door, newer.model_copy(update={"at": LATER}), newer, first)
     async with door.tenant(ours) as stores:
         (seen,) = await stores.queues.reports(pool)
         assert (seen.entries, seen.length, seen.at) == ((), 1, LATER)
@@ -251,7 +253,7 @@ async def test_questions_without_an_answer_are_counted_by_tenant(door: Transacti
     for asked in (first, second, question(theirs)):
         async with door.platform(asked.tenant_id) as stores:
             await stores.questions.ask(asked)
-    async with door.tenant(ours) as stores:
+    async with door.platform(ours) as stores:
         assert (await stores.questions.unanswered(NOW), await stores.questions.unanswered(LATER)) == (2, 0)
     async with door.platform(None) as stores:
         await stores.questions.answer(would_wait(first), LATER)
