@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -16,6 +17,9 @@ from loguru import logger
 from services.kit import garbage
 from services.kit.observability.health import HealthServer
 
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the others from running Python. Beside the loop threads decide and poll; with Python's own
+5 ms the loop waited so long for its turn after each answer of a database, some ten times a batch."""
 DRAIN_SECONDS = 25.0
 """How long one component may take to drain; then it is cancelled."""
 
@@ -61,6 +65,7 @@ class Service:
         if self._health:
             self._health.ready = True
         garbage.settle()
+        sys.setswitchinterval(SWITCH_SECONDS)
         logger.info("{}: started", self.name)
         failed = await self._until_told(running)
         if self._health:

@@ -15,5 +15,8 @@ Result = TypeVar("Result")
 
 
 def compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """The function compiled. It may use numbers, numpy arrays, tuples of them, and other compiled functions."""
-    return cast(Callable[Parameters, Result], njit(cache=True)(function))
+    """The function compiled. It may use numbers, numpy arrays, tuples of them, and other compiled functions.
+
+    It runs without the interpreter's lock: a pool's owner decides in a thread, and its process goes on meanwhile.
+    """
+    return cast(Callable[Parameters, Result], njit(cache=True, nogil=True)(function))
