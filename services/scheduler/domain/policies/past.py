@@ -14,8 +14,8 @@ from typing import Any
 from services.scheduler.domain.policies.workload import PRIOR, Workload
 from services.scheduler.domain.shape import Shape
 
-BLOCK = 500
-"""Pods between two refreshes. The first ones come sooner: after 50, 100, 200 and 400 pods."""
+BLOCK = 1_000
+"""Pods between two refreshes. The first ones come sooner: after 50 pods, then whenever they doubled."""
 FIRST_BLOCK = 50
 REMEMBERED = 4_000
 """Pods that are remembered unless told otherwise."""

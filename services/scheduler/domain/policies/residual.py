@@ -27,6 +27,8 @@ HALF_WEIGHT_MILLI = 2000
 are too few to tell its states apart: with the full weight, noise broke up whole nodes."""
 CPU_GRAIN, MEMORY_GRAIN = 250, 1024
 """Thousandths of a core and MiB in which states are told apart: what is left over is worth nothing."""
+MOST_DEVICES = 64
+"""Of one node."""
 STEP = 100 * UNIT
 """Losses are compared in steps of a tenth of a GPU: smaller ones are noise, and the rank of the node decides better."""
 
@@ -38,6 +40,8 @@ class Kept(NamedTuple):
     """Of each state `KEY` (0 = nothing here), `IDLE`, `LOSS` and `EPOCH`, side by side; shape (STATES, 4)."""
     taken: Ints
     """Places taken, shape (1,)."""
+    scratch: Ints
+    """Room for the devices of two nodes, shape (2, `MOST_DEVICES`)."""
 
 
 KEY, IDLE, LOSS, EPOCH = range(4)
@@ -59,7 +63,7 @@ class Valuation(NamedTuple):
 
 def nothing_kept() -> Kept:
     """An empty table."""
-    return Kept(np.zeros((STATES, 4), np.int64), np.zeros(1, np.int64))
+    return Kept(np.zeros((STATES, 4), np.int64), np.zeros(1, np.int64), np.zeros((2, MOST_DEVICES), np.int64))
 
 
 def score(cluster: Cluster, rows: Ints, shape: Shape, valuation: Valuation, kept: Kept) -> Ints:
@@ -101,7 +105,8 @@ def best_device(
     cpu, memory, count, milli = demand
     before = _lost(node, devices, valuation, kept)
     rest = (node[0] - cpu, node[1] - memory, node[2])
-    left = devices.copy()
+    left = kept.scratch[1, : devices.size]
+    left[:] = devices
     if count != 1:
         for device in range(left.size):
             if count > 0 and left[device] >= milli:
@@ -122,7 +127,10 @@ def best_device(
 @compiled
 def _is_first(devices: Ints, device: int) -> bool:
     """Whether no device before has as much free: equals need one try."""
-    return not (devices[:device] == devices[device]).any()
+    for before in range(device):  # noqa: SIM110 - all() over a generator is not compiled
+        if devices[before] == devices[device]:
+            return False
+    return True
 
 
 @compiled
@@ -133,7 +141,7 @@ def _steps(loss: int) -> int:
 @compiled
 def _lost(node: tuple[int, int, int], devices: Ints, valuation: Valuation, kept: Kept) -> int:
     """What is lost of the idle GPU of a node in this state, looked up or computed."""
-    free = _descending(devices)
+    free = _descending(devices, kept.scratch[0, : devices.size])
     if free.size == 0:
         return 0
     cpu, memory, model = node[0] - node[0] % CPU_GRAIN, node[1] - node[1] % MEMORY_GRAIN, node[2]
@@ -184,9 +192,8 @@ def _unusable(node: tuple[int, int, int], free: Ints, wants: Wants, weights: Int
 
 
 @compiled
-def _descending(devices: Ints) -> Ints:
-    """What is free of the devices that have something free, most first."""
-    free = np.empty_like(devices)
+def _descending(devices: Ints, free: Ints) -> Ints:
+    """What is free of the devices that have something free, most first; written to `free`."""
     size = 0
     for device in devices:
         if device > 0:
