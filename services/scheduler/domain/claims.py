@@ -16,14 +16,14 @@ from services.scheduler.domain.snapshot import Snapshot
 @contextmanager
 def lifted(snapshot: Snapshot, claims: Iterable[Claim]) -> Iterator[None]:
     """Within the block what is kept by these claims is free."""
-    kept = [(claim.resources, allocation) for claim in claims for allocation in claim.allocations]
-    for resources, allocation in kept:
-        snapshot.cluster.let_go(resources, allocation)
+    kept = [(claim.resources, claim.allocations) for claim in claims]
+    for resources, allocations in kept:
+        snapshot.cluster.let_go(resources, *allocations)
     try:
         yield
     finally:
-        for resources, allocation in kept:
-            snapshot.cluster.hold(resources, allocation)
+        for resources, allocations in kept:
+            snapshot.cluster.hold(resources, *allocations)
 
 
 def draining(snapshot: Snapshot) -> dict[UUID, set[int]]:

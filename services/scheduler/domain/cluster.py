@@ -10,7 +10,7 @@ Whoever keeps something computed from rows asks `changed_since` which of them to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -131,21 +131,21 @@ class Cluster:
             self._set(row, node)
             self._refresh(row)
 
-    def take(self, resources: Resources, allocation: Allocation) -> None:
-        """Take one pod's demand off the node of its allocation. Raises `KeyError` for an unknown node."""
-        self._change(resources, allocation, 1)
+    def take(self, resources: Resources, *allocations: Allocation) -> None:
+        """Take each pod's demand off the node of its allocation. Raises `KeyError` for an unknown node."""
+        self._each(self._change, resources, allocations, 1)
 
-    def give(self, resources: Resources, allocation: Allocation) -> None:
+    def give(self, resources: Resources, *allocations: Allocation) -> None:
         """Give back what `take` took."""
-        self._change(resources, allocation, -1)
+        self._each(self._change, resources, allocations, -1)
 
-    def hold(self, resources: Resources, allocation: Allocation) -> None:
-        """Keep the place for one pod, whoever may still be on it."""
-        self._keep(resources, allocation, 1)
+    def hold(self, resources: Resources, *allocations: Allocation) -> None:
+        """Keep the place for each pod, whoever may still be on it."""
+        self._each(self._keep, resources, allocations, 1)
 
-    def let_go(self, resources: Resources, allocation: Allocation) -> None:
+    def let_go(self, resources: Resources, *allocations: Allocation) -> None:
         """End what `hold` began."""
-        self._keep(resources, allocation, -1)
+        self._each(self._keep, resources, allocations, -1)
 
     def can_take(self, resources: Resources, allocation: Allocation) -> bool:
         """Whether that very place is free now, and its node takes something new."""
@@ -180,8 +180,21 @@ class Cluster:
         other._journal_start = 0
         return other
 
-    def _change(self, resources: Resources, allocation: Allocation, sign: int) -> None:
-        row = self.row_of[allocation.node]
+    def _each(
+        self,
+        change: Callable[[Resources, Allocation, int, int], None],
+        resources: Resources,
+        allocations: Sequence[Allocation],
+        sign: int,
+    ) -> None:
+        """Change all, and then refresh each row once."""
+        rows = [self.row_of[allocation.node] for allocation in allocations]
+        for row, allocation in zip(rows, allocations, strict=True):
+            change(resources, allocation, row, sign)
+        for row in dict.fromkeys(rows):
+            self._refresh(row)
+
+    def _change(self, resources: Resources, allocation: Allocation, row: int, sign: int) -> None:
         self.cpu[1, row] += sign * resources.cpu_milli
         self.memory[1, row] += sign * resources.memory_mib
         if allocation.devices:
@@ -192,10 +205,8 @@ class Cluster:
                 self.device_taken[row, device] += sign * allocation.gpu_milli
             if allocation.mig_start is not None:
                 self.device_slices[row, allocation.devices[0]] += sign * self._mask(row, allocation)
-        self._refresh(row)
 
-    def _keep(self, resources: Resources, allocation: Allocation, sign: int) -> None:
-        row = self.row_of[allocation.node]
+    def _keep(self, resources: Resources, allocation: Allocation, row: int, sign: int) -> None:
         self.cpu_held[row] += sign * resources.cpu_milli
         self.memory_held[row] += sign * resources.memory_mib
         if allocation.devices:
@@ -205,7 +216,6 @@ class Cluster:
             else:
                 for device in allocation.devices:
                     self.device_held[row, device] += sign * allocation.gpu_milli
-        self._refresh(row)
 
     def _mask(self, row: int, allocation: Allocation) -> int:
         """The memory slices of the allocation as bits. Slices neither move nor overlap, so sums of bits are unions."""

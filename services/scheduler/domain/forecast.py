@@ -20,7 +20,7 @@ from services.scheduler.domain.model import Waiting
 from services.scheduler.domain.place import UNRANKED, Placement, place
 from services.scheduler.domain.snapshot import PATIENCE, Snapshot
 
-Step = Callable[[Cluster, Resources, Allocation], None]
+Step = Callable[..., None]
 """Something done to a cluster."""
 
 
@@ -104,16 +104,14 @@ class Forecast:
             self._expect(self._now + waiting.request.expected, Change(Cluster.give, Cluster.take, *pods))
 
     def _do(self, change: Change) -> None:
-        for allocation in change.allocations:
-            change.do(self._snapshot.cluster, change.resources, allocation)
+        change.do(self._snapshot.cluster, change.resources, *change.allocations)
         self._done.append(change)
 
     def undo(self, until: int = 0) -> None:
         """Make the cluster as it was after so many changes."""
         while len(self._done) > until:
             change = self._done.pop()
-            for allocation in reversed(change.allocations):
-                change.undo(self._snapshot.cluster, change.resources, allocation)
+            change.undo(self._snapshot.cluster, change.resources, *change.allocations)
 
 
 def _end(ends_at: datetime, now: datetime) -> datetime:

@@ -80,8 +80,7 @@ def _place(
             taken.append(allocation)
     finally:
         if len(pods) > 1:
-            for allocation in taken:
-                cluster.give(resources, allocation)
+            cluster.give(resources, *taken)
     return tuple(taken)
 
 
@@ -121,5 +120,4 @@ def can_take_all(
             taken.append(allocation)
         return True
     finally:
-        for allocation in taken:
-            cluster.give(resources, allocation)
+        cluster.give(resources, *taken)

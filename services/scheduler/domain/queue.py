@@ -80,7 +80,7 @@ class Queue:
 
     def sums(self, tenant_id: UUID) -> Sums:
         """What the tenant's requests ask for together."""
-        return self._sums.get(tenant_id) or Sums([])
+        return self._sums.get(tenant_id) or Sums()
 
     def lines(self, tenant_id: UUID) -> dict[Alike, list[Waiting]]:
         """The tenant's lines, each by rank; not to be changed."""
@@ -130,10 +130,10 @@ class Queue:
 
     def _insert(self, waiting: Waiting) -> None:
         ordered = self._ordered.setdefault(waiting.request.tenant_id, [])
-        sums = self._sums.setdefault(waiting.request.tenant_id, Sums(ordered))
+        sums = self._sums.setdefault(waiting.request.tenant_id, Sums())
         index = bisect_left(ordered, waiting.rank, key=_rank)
         ordered.insert(index, waiting)
-        sums.added(index)
+        sums.added(index, waiting)
 
     def _is_past(self, reservation_id: UUID) -> bool:
         waiting = self._by_id.get(reservation_id)

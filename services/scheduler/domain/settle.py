@@ -71,20 +71,20 @@ class _Pass:
         allowed = may_start(snapshot, waiting)
         if isinstance(allowed, Refusal):
             return False
-        placed = None if self._hopeless.has(waiting) else _try(snapshot, waiting, allowed)
+        placed = None if self._hopeless.has(waiting, allowed) else _try(snapshot, waiting, allowed)
         if placed is None and self._blocked == 0 and give_way(snapshot, waiting):
             placed = _try(snapshot, waiting, allowed)
         if placed is None:
-            self._block(waiting)
+            self._block(waiting, allowed)
             return False
         self.outcomes += start(snapshot, waiting, placed)
         if had_claim:
             self._hopeless.forget()
         return True
 
-    def _block(self, waiting: Waiting) -> None:
+    def _block(self, waiting: Waiting, allowed: Flags | None) -> None:
         self._blocked += 1
-        self._hopeless.add(waiting)
+        self._hopeless.add(waiting, allowed)
         if self._blocked <= SEARCHED:
             self.outcomes += drain_for(self._snapshot, waiting)
         if self._blocked == 1:
@@ -165,30 +165,29 @@ def _try(snapshot: Snapshot, waiting: Waiting, allowed: Flags | None) -> Placed 
 
 
 class Hopeless:
-    """Demands that did not fit in this pass. Capacity only shrinks during it, so they need not be tried again for as
-    many replicas, by whomever; where there are quotas, by the same tenant."""
+    """Demands that did not fit in this pass on the nodes that were allowed. Capacity only shrinks during it, so they
+    need not be tried again for as many replicas, by whomever."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._has_quotas = any(tenant.quotas for tenant in snapshot.tenants.values())
         self._fewest: dict[Hashable, int] = {}
 
-    def has(self, waiting: Waiting) -> bool:
+    def has(self, waiting: Waiting, allowed: Flags | None) -> bool:
         """Whether trying is in vain. What is kept for a request may be free for it alone."""
         if waiting.reservation_id in self._snapshot.claims:
             return False
-        fewest = self._fewest.get(self._key(waiting))
+        fewest = self._fewest.get(_key(waiting, allowed))
         return fewest is not None and len(waiting.replicas) >= fewest
 
-    def add(self, waiting: Waiting) -> None:
+    def add(self, waiting: Waiting, allowed: Flags | None) -> None:
         """It did not fit."""
-        key = self._key(waiting)
+        key = _key(waiting, allowed)
         self._fewest[key] = min(len(waiting.replicas), self._fewest.get(key, len(waiting.replicas)))
 
     def forget(self) -> None:
         """Try all again: a place that was kept is free now."""
         self._fewest.clear()
 
-    def _key(self, waiting: Waiting) -> Hashable:
-        request = waiting.request
-        return request.resources, request.expected, request.tenant_id if self._has_quotas else None
+
+def _key(waiting: Waiting, allowed: Flags | None) -> Hashable:
+    return waiting.request.resources, waiting.request.expected, None if allowed is None else allowed.tobytes()

@@ -37,6 +37,8 @@ class Shares:
         self.in_use: Counter[str] = Counter()
         """The same over all tenants."""
         self._totals: Counter[str] | None = None
+        self._guarantees: dict[UUID, tuple[Tenant, dict[str, int]]] = {}
+        """Of tenants as they were when it was asked, as long as no node changes."""
 
     @property
     def totals(self) -> Counter[str]:
@@ -52,6 +54,7 @@ class Shares:
     def nodes_changed(self) -> None:
         """Let the totals be counted anew."""
         self._totals = None
+        self._guarantees.clear()
 
     def take(self, reservation: Reservation) -> None:
         """Count what the reservation holds."""
@@ -68,23 +71,37 @@ class Shares:
     def share(self, tenant: Tenant, asked: Mapping[str, int]) -> int:
         """The tenant's share in billionths once it had so much more of each resource; 0 within its guarantees."""
         holds = self.held.get(tenant.tenant_id, _NOTHING)
-        totals = self.totals
+        guarantees = self._guarantees_of(tenant)
         largest = 0
         for resource in asked.keys() | holds.keys():
-            beyond = holds.get(resource, 0) + asked.get(resource, 0)
-            total = totals.get(resource, 0)
+            total = self.totals.get(resource, 0)
+            beyond = holds.get(resource, 0) + asked.get(resource, 0) - guarantees.get(resource, 0)
             if beyond > 0 and total > 0:
-                beyond -= self._guarantee(tenant, resource)
                 largest = max(largest, beyond * SCALE // (total * tenant.weight))
         return largest
 
-    def beyond_guarantee(self, tenant: Tenant) -> int:
-        """Thousandths of a GPU that the tenant holds beyond its guarantee for all models."""
-        return max(0, self.gpu_milli(tenant.tenant_id) - self._guarantee(tenant, ALL))
+    def room(self, tenant: Tenant, share: int) -> dict[str, int]:
+        """The most that the tenant can have more of each resource until its share is above this one, in billionths;
+        nothing can be so little when what it holds is above it already."""
+        holds = self.held.get(tenant.tenant_id, _NOTHING)
+        guarantees = self._guarantees_of(tenant)
+        most = {}
+        for resource, total in self.totals.items():
+            if total > 0:
+                beyond = ((share + 1) * total * tenant.weight - 1) // SCALE
+                most[resource] = guarantees.get(resource, 0) + beyond - holds.get(resource, 0)
+        return most if all(amount >= 0 for amount in most.values()) else dict.fromkeys(most, -1)
+
+    def _guarantees_of(self, tenant: Tenant) -> dict[str, int]:
+        """What the tenant is guaranteed of each resource."""
+        known = self._guarantees.get(tenant.tenant_id)
+        if known is None or known[0] is not tenant:
+            resources = self.totals if tenant.quotas else ()
+            known = tenant, {resource: self._guarantee(tenant, resource) for resource in resources}
+            self._guarantees[tenant.tenant_id] = known
+        return known[1]
 
     def _guarantee(self, tenant: Tenant, resource: str) -> int:
-        if not tenant.quotas:
-            return 0
         if resource in (CPU, MEMORY):
             gpus = max(self.totals[ALL], 1)
             return self.totals[resource] * min(self._guarantee(tenant, ALL), gpus) // gpus

@@ -196,8 +196,7 @@ class Snapshot:
         if claim is None:
             return ()
         self.claims_touched.add(reservation_id)
-        for allocation in claim.allocations:
-            self.cluster.let_go(claim.resources, allocation)
+        self.cluster.let_go(claim.resources, *claim.allocations)
         return claim.victims
 
     def set_tenant(self, tenant: Tenant) -> None:
@@ -220,8 +219,7 @@ class Snapshot:
         self.touched[request.reservation_id] = Touched(request.tenant_id, request.deployment_id, request)
 
     def _hold(self, reservation: Reservation) -> None:
-        for allocation in reservation.allocations:
-            self.cluster.take(reservation.request.resources, allocation)
+        self.cluster.take(reservation.request.resources, *reservation.allocations)
         self.shares.take(reservation)
         self.credits.take(reservation)
         request = reservation.request
@@ -243,10 +241,8 @@ class Snapshot:
             del self.of_deployment[request.deployment_id]
         self.shares.give(reservation)
         self.credits.give(reservation)
-        for allocation in reservation.allocations:
-            self.cluster.give(reservation.request.resources, allocation)
+        self.cluster.give(reservation.request.resources, *reservation.allocations)
 
     def _keep(self, claim: Claim) -> None:
-        for allocation in claim.allocations:
-            self.cluster.hold(claim.resources, allocation)
+        self.cluster.hold(claim.resources, *claim.allocations)
         self.claims[claim.reservation_id] = claim

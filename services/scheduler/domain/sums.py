@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-from schemas.resources import Resources
+import numpy as np
+
+from services.scheduler.domain.cluster import Ints
 from services.scheduler.domain.model import Waiting
 
 ALL = ""
@@ -20,50 +22,67 @@ def demand_of(waiting: Waiting) -> Iterator[tuple[str, int]]:
         yield ALL, waiting.gpu_milli
         if len(resources.gpu_models) == 1:
             yield resources.gpu_models[0], waiting.gpu_milli
-    pods = _pods(resources, len(waiting.replicas))
+    pods = len(waiting.replicas) * resources.workers
     yield CPU, pods * resources.cpu_milli
     yield MEMORY, pods * resources.memory_mib
 
 
-def _pods(resources: Resources, replicas: int) -> int:
-    return replicas * resources.workers
-
-
 class Sums:
-    """Running sums over a list that somebody else keeps, and tells of what comes and goes.
+    """Running sums over the demands of a tenant's requests, in their order. They are added up when they are asked
+    for."""
 
-    They are added up when they are asked for. What comes at the end and what goes from the front, as nearly all does,
-    leaves them as they are.
-    """
+    def __init__(self) -> None:
+        self._rows: dict[str, int] = {}
+        """Row of each resource."""
+        self._length = 0
+        self._demands: Ints = np.zeros((4, 16), np.int64)
+        """Shape (resources, requests), with room for more."""
+        self._sums: Ints | None = None
 
-    def __init__(self, requests: Sequence[Waiting]) -> None:
-        self._requests = requests
-        self._sums: list[dict[str, int]] = []
-        """Of the first requests, with `_before` in all of them."""
-        self._before: dict[str, int] = {}
-
-    def added(self, index: int) -> None:
-        """A request came in at this place."""
-        del self._sums[index:]
+    def added(self, index: int, waiting: Waiting) -> None:
+        """It stands at this place now, and those from there on one further."""
+        demand = dict(demand_of(waiting))
+        for resource in demand:
+            self._rows.setdefault(resource, len(self._rows))
+        rows, width = self._demands.shape
+        if len(self._rows) > rows or self._length == width:
+            more = (max(0, len(self._rows) - rows), width if self._length == width else 0)
+            self._demands = np.pad(self._demands, ((0, more[0]), (0, more[1])))
+        self._demands[:, index + 1 : self._length + 1] = self._demands[:, index : self._length]
+        self._demands[:, index] = 0
+        for resource, amount in demand.items():
+            self._demands[self._rows[resource], index] = amount
+        self._length += 1
+        self._sums = None
 
     def removed(self, index: int) -> None:
-        """The request at this place is gone."""
-        if index == 0 and self._sums:
-            self._before = self._sums.pop(0)
-        else:
-            del self._sums[index:]
+        """The one at this place is gone."""
+        self._demands[:, index : self._length - 1] = self._demands[:, index + 1 : self._length]
+        self._length -= 1
+        self._sums = None
 
     def first(self, number: int) -> dict[str, int]:
         """What the first `number` requests ask for by resource."""
-        while len(self._sums) < number:
-            total = dict(self._sums[-1] if self._sums else self._before)
-            for resource, amount in demand_of(self._requests[len(self._sums)]):
-                total[resource] = total.get(resource, 0) + amount
-            self._sums.append(total)
         if number == 0:
             return {}
-        before = self._before
-        return {resource: amount - before.get(resource, 0) for resource, amount in self._sums[number - 1].items()}
+        column = self._added_up()[:, number - 1].tolist()
+        return {resource: column[row] for resource, row in self._rows.items()}
+
+    def within(self, most: Mapping[str, int]) -> int:
+        """How many requests, from the first one, ask together for no more than this of any resource. What is not
+        named has no limit."""
+        sums = self._added_up()
+        counts = (
+            int(sums[self._rows[resource]].searchsorted(amount, "right"))
+            for resource, amount in most.items()
+            if resource in self._rows
+        )
+        return min(counts, default=self._length)
+
+    def _added_up(self) -> Ints:
+        if self._sums is None:
+            self._sums = self._demands[:, : self._length].cumsum(axis=1)
+        return self._sums
 
 
 def with_demand(sums: Mapping[str, int], waiting: Waiting) -> dict[str, int]:

@@ -82,9 +82,13 @@ def _rank(waiting: Waiting) -> Rank:
 
 
 def _ahead(snapshot: Snapshot, tenant_id: UUID, turn: Turn) -> int:
-    """How many of the tenant's requests come before that turn."""
-    line = snapshot.queue.of(tenant_id)
-    return bisect_left(range(len(line)), turn, key=lambda number: _turn(snapshot, tenant_id, number))
+    """How many of the tenant's requests come before that turn: those with a smaller share, and of those with the same
+    share the ones with a lower rank."""
+    queue, shares, tenant = snapshot.queue, snapshot.shares, snapshot.tenant(tenant_id)
+    share, rank = turn
+    smaller = queue.sums(tenant_id).within(shares.room(tenant, share - 1)) if share else 0
+    as_small = queue.sums(tenant_id).within(shares.room(tenant, share))
+    return min(max(smaller, bisect_left(queue.of(tenant_id), rank, key=_rank)), as_small)
 
 
 def _turn(snapshot: Snapshot, tenant_id: UUID, number: int) -> Turn:

@@ -10,7 +10,7 @@ from schemas.placement import QueueReason
 from services.scheduler.domain.decision import Decided, Queued, Rejected
 from services.scheduler.domain.queue import Queue
 from services.scheduler.domain.settle import settle
-from services.scheduler.domain.sums import Sums
+from services.scheduler.domain.sums import ALL
 from services.scheduler.domain.turns import position_of
 from tests.fakes.scheduler.builders import (
     OTHER_TEAM,
@@ -103,8 +103,12 @@ def test_sums_follow_what_comes_and_goes_anywhere() -> None:
         if number % 3 == 2:
             pool.when(release(f"r{number - 2}"))
     line = pool.snapshot.queue.of(TEAM)
+    sums = pool.snapshot.queue.sums(TEAM)
     for number in range(len(line) + 1):
-        assert pool.snapshot.queue.sums(TEAM).first(number) == Sums(line).first(number)
+        expected = sum(waiting.gpu_milli for waiting in line[:number])
+        assert sums.first(number).get(ALL, 0) == expected
+        assert (sums.within({ALL: expected}), sums.within({ALL: expected - 1})) == (number, max(0, number - 1))
+    assert sums.within({"H100": 0}) == len(line)
     pool.when(release("r1"))
     pool.when(release("full"), THIRD_TEAM)
     assert pool.snapshot.queue.sums(TEAM).first(0) == {}
