@@ -254,7 +254,7 @@ async def test_what_cannot_be_read_is_set_aside_and_the_next_ones_go_on(batch_si
 async def test_an_input_that_cannot_be_applied_costs_itself_only(batch_size: int) -> None:
     before = set_aside("ZeroDivisionError")
     office = await Office(batch_size, policy=Sulking()).given(*LIFE[:2], reserve("bad", SULKS), *LIFE[2:])
-    whole = await Office().given(*LIFE)
+    whole = await Office(policy=BestFit()).given(*LIFE)
     await office.drain()
     await whole.drain()
     assert office.words() == whole.words()
@@ -268,7 +268,7 @@ async def test_a_waiting_request_that_cannot_be_tried_costs_no_release() -> None
     place, name = {"pool": "default", "error_type": "ZeroDivisionError"}, "taxiway_scheduler_failed_retries_total"
     before = set_aside("ZeroDivisionError"), REGISTRY.get_sample_value(name, place) or 0
     office = await Office(policy=Sulking()).given(*LIFE[:3], reserve("bad", SULKS), *LIFE[3:])
-    whole = await Office().given(*LIFE)
+    whole = await Office(policy=BestFit()).given(*LIFE)
     await office.drain()
     await whole.drain()
     asked = identity("bad")
