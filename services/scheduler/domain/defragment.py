@@ -25,7 +25,7 @@ from services.scheduler.domain.limits import Refusal
 from services.scheduler.domain.model import Request, Waiting
 from services.scheduler.domain.place import place_pod
 from services.scheduler.domain.reasons import never
-from services.scheduler.domain.room import fewest
+from services.scheduler.domain.room import ways
 from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.domain.whatif import imagined
 
@@ -36,6 +36,14 @@ class Movable:
 
     request: Request
     allocation: Allocation
+
+    tier: int = 0
+    """Nobody is to move rather than another."""
+
+    @property
+    def gpu_milli(self) -> int:
+        """Thousandths of a GPU that it holds."""
+        return self.resources.total_gpu_milli
 
     @property
     def resources(self) -> Resources:
@@ -161,12 +169,16 @@ def _options(plan: _Plan, rows: Flags) -> Iterator[tuple[int, list[Movable]]]:
     for node, movable in plan.movable.items():
         row = plan.snapshot.cluster.row_of[node]
         here = [each for each in movable if id(each) not in moved]
-        found = fewest(plan.snapshot.cluster, row, plan.resources, here, here[::-1]) if rows[row] else None
-        if found is not None:
-            going = found[0]
-            options.append((len(going), sum(each.resources.total_gpu_milli for each in going), row, going))
+        found = list(ways(plan.snapshot.cluster, row, plan.resources, here)) if rows[row] else []
+        if found:
+            going = min((way for way, _ in found), key=_cost)
+            options.append((*_cost(going), row, going))
     for _, _, row, going in sorted(options, key=lambda option: option[:3]):
         yield row, going
+
+
+def _cost(going: list[Movable]) -> tuple[int, int]:
+    return len(going), sum(each.gpu_milli for each in going)
 
 
 def _move_all(plan: _Plan, row: int, going: list[Movable]) -> bool:

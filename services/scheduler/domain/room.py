@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
 
 from schemas.mig import profile_of
 from schemas.resources import WHOLE_GPU_MILLI, Allocation, Resources, Sharing
 from services.scheduler.domain.cluster import Cluster
 from services.scheduler.domain.feasibility import MOST_PODS
+from services.scheduler.domain.occupants import OccupantT, by_place
 from services.scheduler.domain.slices import slices_beside
-
-
-class Occupant(Protocol):
-    """Pods that go together."""
-
-    @property
-    def resources(self) -> Resources:
-        """Demand of each."""
-
-    @property
-    def allocations(self) -> tuple[Allocation, ...]:
-        """Their places."""
-
-
-OccupantT = TypeVar("OccupantT", bound=Occupant)
 
 
 class Room:
@@ -86,22 +71,24 @@ class Room:
             self._slices[allocation.devices[0]] -= sign * profile.mask(allocation.mig_start)
 
 
-def fewest(
-    cluster: Cluster, row: int, resources: Resources, *orders: Sequence[OccupantT]
-) -> tuple[list[OccupantT], int] | None:
-    """Occupants that make room for one more pod on the node, none of which could stay, and for how many more they do.
+def ways(
+    cluster: Cluster, row: int, resources: Resources, occupants: Sequence[OccupantT]
+) -> Iterator[tuple[list[OccupantT], int]]:
+    """Ways to make room for one more pod on the node: some of the occupants, none of whom could stay, and for how many
+    more pods they make room. Nothing when not even all of them do.
 
-    Each order of the same occupants is tried: the first of them go, as many as it takes. The order that takes the
-    fewest wins, the first one among equals. None when not even all of them make room.
+    Tried in three orders: as they are given, the largest first, and those first who are the fewest on a device.
     """
-    best: tuple[list[OccupantT], int] | None = None
-    for order in orders:
-        found = _first_of(Room(cluster, row), resources, order)
-        if found is None:
-            return None
-        if best is None or len(found[0]) < len(best[0]):
-            best = found
-    return best
+    largest = sorted(occupants, key=lambda each: (each.tier, -each.gpu_milli))
+    fewest = by_place(cluster.nodes[row], resources, occupants)
+    seen: list[Sequence[OccupantT]] = []
+    for order in (occupants, largest, fewest):
+        if order not in seen:
+            seen.append(order)
+            found = _first_of(Room(cluster, row), resources, order)
+            if found is None:
+                return
+            yield found
 
 
 def _first_of(room: Room, resources: Resources, order: Sequence[OccupantT]) -> tuple[list[OccupantT], int] | None:

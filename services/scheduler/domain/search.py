@@ -20,7 +20,7 @@ from services.scheduler.domain.budgets import Budgets
 from services.scheduler.domain.candidates import Candidate
 from services.scheduler.domain.cluster import Flags
 from services.scheduler.domain.feasibility import pods_by_node
-from services.scheduler.domain.room import Room, fewest
+from services.scheduler.domain.room import Room, ways
 from services.scheduler.domain.snapshot import Snapshot
 
 SCALE = 5040
@@ -115,7 +115,7 @@ class Search:
                 continue
             if option is not None and option.cost(wanted - self._total) == cost:
                 return option
-            option = option or self._option(row)
+            option = option or self._option(row, wanted - self._total)
             if option is not None:
                 heapq.heappush(self._heap, (option.cost(wanted - self._total), changes, option))
         return None
@@ -143,23 +143,21 @@ class Search:
         used = cluster.device_taken[row] + cluster.device_held[row]
         return int((WHOLE_GPU_MILLI - used[: cluster.device_count[row]]).clip(min=0).sum())
 
-    def _option(self, row: int) -> Option | None:
-        """The fewest on the node that make room for a pod more, as far as their tenants' guarantees let them go."""
+    def _option(self, row: int, wanted: int) -> Option | None:
+        """The cheapest way to make room for a pod more on the node, as far as the guarantees of tenants let them go."""
         left = self._left(row)
-        found = self._fewest(row, left)
-        if found is not None and not self._budgets.allow_all(found[0]):
-            found = self._fewest(row, self._budgets.allow(left))
-        return None if found is None else Option(row, *found)
+        options = self._options(row, left)
+        allowed = [option for option in options if self._budgets.allow_all(option.victims)]
+        if options and not allowed:
+            allowed = self._options(row, self._budgets.allow(left))
+        return min(allowed, key=lambda option: option.cost(wanted), default=None)
+
+    def _options(self, row: int, left: list[Candidate]) -> list[Option]:
+        return [Option(row, *way) for way in ways(self._cluster, row, self._resources, left)]
 
     def _left(self, row: int) -> list[Candidate]:
         """Candidates on the node that are not chosen, the cheapest first."""
         return [each for each in self._by_row[row] if each not in self._chosen]
-
-    def _fewest(self, row: int, left: list[Candidate]) -> tuple[list[Candidate], int] | None:
-        """Tried in two orders: the cheapest first, and the largest first of each tier."""
-        largest = sorted(left, key=lambda each: (each.tier, -each.gpu_milli))
-        orders = (left,) if largest == left else (left, largest)
-        return fewest(self._cluster, row, self._resources, *orders)
 
     def _go(self, victim: Candidate) -> set[int]:
         """Choose it. Returns the rows that can do something else now."""

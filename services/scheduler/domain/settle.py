@@ -25,16 +25,32 @@ def settle(snapshot: Snapshot) -> list[Numbered]:
     """One pass over the queue, each request in its turn; one that does not fit does not hold up those behind it.
 
     The first that does not fit is promised a start, and for the first few others may be asked to drain. What is kept
-    for them then, the ones behind leave alone.
+    for them then, the ones behind leave alone. When a tenant was let in with so much that another request of it which
+    others drain for may not have its places any more, there is one more pass, without that claim.
     """
     renew_promise(snapshot)
-    this_pass = _Pass(snapshot)
-    this_pass.lets_claimants_in()
-    turns = Turns(snapshot)
-    for waiting in turns:
-        if not this_pass.lets_in(waiting):
-            turns.pass_over()
-    return this_pass.outcomes
+    outcomes: list[Numbered] = []
+    while True:
+        this_pass = _Pass(snapshot)
+        this_pass.lets_claimants_in()
+        turns = Turns(snapshot)
+        for waiting in turns:
+            if not this_pass.lets_in(waiting):
+                turns.pass_over()
+        outcomes += this_pass.outcomes
+        if not keeps_in_vain(snapshot):
+            return outcomes
+
+
+def keeps_in_vain(snapshot: Snapshot) -> bool:
+    """Whether others drain for a request that its tenant may not have at present."""
+    return any(isinstance(may_start(snapshot, each), Refusal) for each in _drained_for(snapshot))
+
+
+def _drained_for(snapshot: Snapshot) -> list[Waiting]:
+    """The requests that others drain for, or have drained for."""
+    claims = (claim for claim in snapshot.claims.values() if claim.promised_at is None)
+    return [each for claim in claims if (each := snapshot.queue.find(claim.reservation_id)) is not None]
 
 
 class _Pass:
@@ -50,9 +66,7 @@ class _Pass:
         """Place those for whom the last one has drained, wherever they stand in a line. Who may not start at present,
         or does not fit although all have drained, keeps nothing any longer."""
         snapshot = self._snapshot
-        claims = (claim for claim in snapshot.claims.values() if claim.promised_at is None)
-        waiting = (snapshot.queue.find(claim.reservation_id) for claim in claims)
-        for each in sorted(filter(None, waiting), key=lambda each: turn_of(snapshot, each)):
+        for each in sorted(_drained_for(snapshot), key=lambda each: turn_of(snapshot, each)):
             allowed = may_start(snapshot, each)
             if isinstance(allowed, Refusal):
                 reason = "the tenant of the request that needed the room may not have more at present"

@@ -235,7 +235,11 @@ class Snapshot:
         request = reservation.request
         del self.reservations[request.reservation_id]
         self.timed.pop(request.reservation_id, None)
-        self.drainable.get((request.is_elastic, request.priority), {}).pop(request.reservation_id, None)
+        if request.is_elastic or request.preemptible:
+            alike = self.drainable[request.is_elastic, request.priority]
+            del alike[request.reservation_id]
+            if not alike:
+                del self.drainable[request.is_elastic, request.priority]
         self.of_deployment[request.deployment_id].discard(request.reservation_id)
         if not self.of_deployment[request.deployment_id]:
             del self.of_deployment[request.deployment_id]

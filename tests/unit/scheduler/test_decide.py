@@ -38,7 +38,7 @@ def test_a_first_stage_is_placed() -> None:
 
 
 def test_an_explanation_names_the_places_the_policy_and_the_alternatives() -> None:
-    pool = Pool(node("n1", 8), node("n2", 2), node("n3", 4), node("n4", 2), node("n5", 8), tenant())
+    pool = Pool(node("n1", 8), node("n2", 2), node("n3", 4), node("n4", 2), node("n5", 8), tenant(), policy="best_fit")
     decision = pool.decision(reserve("r", gpus(2)))
     assert isinstance(decision, Placed)
     assert decision.explanation == (
@@ -57,7 +57,7 @@ def test_an_explanation_of_many_replicas_stays_short() -> None:
 
 
 def test_without_alternative_it_says_so() -> None:
-    decision = Pool(node("n1"), tenant()).decision(reserve("r", cpu_only()))
+    decision = Pool(node("n1"), tenant(), policy="best_fit").decision(reserve("r", cpu_only()))
     assert isinstance(decision, Placed)
     assert decision.explanation == "placed on n1: tightest fit of 1 feasible nodes among 1; no alternative"
 
