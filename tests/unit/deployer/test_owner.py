@@ -22,7 +22,7 @@ from services.kit.messaging.origin import Origin
 from services.kit.persistence.leases import Lease
 from services.kit.resilience import Backoff
 from tests.fakes.deployer.stores import InMemoryNodeStore, InMemoryRolloutStore
-from tests.unit.deployer.world import DEPLOYMENT, LEASE, LIMITS, TENANT, World, spec_of, stage_zero
+from tests.unit.deployer.world import DEPLOYMENT, LEASE, LIMITS, TENANT, World, failed_passes, spec_of, stage_zero
 
 NODES_LEASE = Lease("nodes", "test", 1)
 
@@ -39,10 +39,6 @@ def owner_of(world: World, wake: asyncio.Event, resync_seconds: float = 1e9) -> 
         resync_seconds=resync_seconds,
         backoff=Backoff(base=1, cap=60, uniform=lambda _, longest: longest),
     )
-
-
-def failed(shard: str) -> float:
-    return REGISTRY.get_sample_value("taxiway_deployer_failed_passes_total", {"shard": shard}) or 0.0
 
 
 def frozen(shard: str) -> float:
@@ -86,16 +82,17 @@ async def test_freezing_is_counted() -> None:
 
 async def test_a_rollout_that_cannot_go_on_does_not_stop_the_others() -> None:
     world, other = World(), uuid4()
+    world.may_fail = True
     request = Request(1, spec_of("v1"), uuid4(), 4)
     await world.store.request(None, other, request, Origin(TENANT, "key:ab", "c", "c"))
     broken = {"canary": first_revision(request), "latest": 1, "phase": Phase.SURGING, "stage": 9}
     world.store.rows[other].state = world.store.rollout(other).model_copy(update=broken).model_dump_json()
     await world.request(1)
-    before = failed("0")
+    before = failed_passes()
     await world.run(100)
     assert world.rollout.stable is not None
     assert world.store.rollout(other).stage == 9
-    assert failed("0") > before, "it stands still, and loudly"
+    assert failed_passes() > before, "it stands still, and loudly"
 
 
 @pytest.mark.parametrize("spoil", [InMemoryRolloutStore.spoil_state, InMemoryRolloutStore.spoil_command])
@@ -103,13 +100,14 @@ async def test_a_rollout_that_cannot_be_read_does_not_stop_the_others(
     spoil: Callable[[InMemoryRolloutStore, UUID], None],
 ) -> None:
     world, other = World(), uuid4()
+    world.may_fail = True
     await world.store.request(None, other, Request(1, spec_of("v1"), uuid4(), 4), Origin(TENANT, "key:ab", "c", "c"))
     spoil(world.store, other)
     await world.request(1)
-    before = failed("0")
+    before = failed_passes()
     await world.run(100)
     assert world.rollout.stable is not None
-    assert failed("0") > before, "it stands still, and loudly"
+    assert failed_passes() > before, "it stands still, and loudly"
 
 
 async def test_a_rollout_that_failed_is_looked_at_again_after_a_while_and_longer_each_time() -> None:
@@ -120,9 +118,9 @@ async def test_a_rollout_that_failed_is_looked_at_again_after_a_while_and_longer
     world.store.spoil_state(DEPLOYMENT)
     tries = []
     for _ in range(240):
-        before = failed("0")
+        before = failed_passes()
         await owner.tick(LEASE)
-        tries.append(failed("0") - before)
+        tries.append(failed_passes() - before)
         world.clock.advance(1)
     when = [second for second, count in enumerate(tries) if count]
     assert when == [0, 2, 6, 14, 30, 62, 122, 182]
@@ -134,11 +132,11 @@ async def test_a_rollout_that_failed_is_looked_at_again_after_a_while_and_longer
         world.clock.advance(1)
     assert len(world.cluster.live_slots()) == 4
     world.store.spoil_state(DEPLOYMENT)
-    before = failed("0")
+    before = failed_passes()
     for _ in range(3):
         await owner.tick(LEASE)
         world.clock.advance(1)
-    assert failed("0") == before + 2, "what was well in between is tried again soon"
+    assert failed_passes() == before + 2, "what was well in between is tried again soon"
 
 
 async def test_whoever_is_no_longer_the_owner_shows_no_rollouts() -> None:
