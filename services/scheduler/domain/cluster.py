@@ -118,10 +118,6 @@ class Cluster:
         """Codes of those of the named GPU models that any node has or had."""
         return [self._models[name] for name in names if name in self._models]
 
-    def model_name(self, code: int) -> str:
-        """The GPU model of this code; empty for nodes without GPU. Raises `IndexError` for an unknown one."""
-        return list(self._models)[code]
-
     def observe(self, node: Node) -> None:
         """Add the node, or set its capacity anew; what is taken of it stays taken."""
         row = self.row_of.get(node.name)

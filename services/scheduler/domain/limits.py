@@ -86,15 +86,18 @@ def within_quotas(snapshot: Snapshot, request: Request, gpu_milli: int) -> Flags
     refused = _refused(snapshot, tenant, ALL, gpu_milli)
     if refused is not None:
         return refused
+    if not snapshot.models_with_quotas:
+        return None
     cluster = snapshot.cluster
     candidates = right_model(cluster, request.resources)
     refusals: list[Refusal] = []
     allowed = candidates
-    for code in np.unique(cluster.model[candidates]).tolist():
-        refused = _refused(snapshot, tenant, cluster.model_name(code), gpu_milli)
+    for model in sorted(snapshot.models_with_quotas):
+        rows = candidates & np.isin(cluster.model, cluster.model_codes([model]))
+        refused = _refused(snapshot, tenant, model, gpu_milli) if rows.any() else None
         if refused is not None:
             refusals.append(refused)
-            allowed = allowed & (cluster.model != code)
+            allowed = allowed & ~rows
     if refusals and not allowed.any():
         return min(refusals, key=lambda each: (PRECEDENCE.index(each.reason), each.detail))
     return allowed if refusals else None

@@ -72,6 +72,8 @@ class Snapshot:
         """Those that have guarantees which they do not lend whole."""
         self.have_quotas: set[UUID] = set()
         """Those that have guarantees or limits by GPU model."""
+        self.models_with_quotas: set[str] = set()
+        """GPU models that somebody has guarantees or limits of, apart from those for all models."""
         self.shares = Shares(self.cluster)
         self.credits = Credits()
         self.pods_when_empty: dict[Resources, int] = {}
@@ -208,6 +210,8 @@ class Snapshot:
             self.have_quotas.add(tenant.tenant_id)
         if any(quota.lending_limit_milli is not None for quota in tenant.quotas):
             self.lenders[tenant.tenant_id] = tenant
+        quotas = (quota for each in self.have_quotas for quota in self.tenants[each].quotas)
+        self.models_with_quotas = {quota.gpu_model for quota in quotas if quota.gpu_model}
 
     def observe(self, node: Node) -> None:
         """The node has this capacity from now on."""
