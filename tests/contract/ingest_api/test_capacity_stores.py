@@ -110,6 +110,8 @@ async def test_nodes_are_as_they_were_seen_last_with_what_all_hold(
         traits = {"failed_devices": (1, 3), "is_cordoned": True, "zone": "z-1"}
         await stores.capacity.observe(observed(node, pool, gpu_count=4, **traits), LATER)
         assert await stores.capacity.has_nodes(pool)
+    async with door.tenant(ours) as stores:
+        assert await stores.capacity.has_nodes(pool), "a tenant may ask about it"
     for owner, places in ((ours, [place(node, 0, 2), place(other, 0)]), (theirs, [place(node, 0)])):
         async with door.platform(owner) as stores:
             await stores.reservations.keep(uuid4(), whole(uuid4(), uuid4(), *places))

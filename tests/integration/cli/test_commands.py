@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from schemas.capacity import WhatIfAnswered, WouldBe
 from schemas.deployment import DeployModel
 from schemas.envelope import Event, encode
 from schemas.rollout import RolloutPromoted, RolloutRolledBack, RolloutStarted, StageEntered, TrafficShifted
@@ -18,6 +19,7 @@ from services.cli.failures import CliError, Unreachable
 from services.cli.history import read_history
 from services.cli.log import open_log
 from services.kit.errors import TransientError
+from tests.fakes.ingest_api.builders import observed
 from tests.integration.cli.person import OPTIONS, Person
 from tests.integration.ingest_api.harness import SPEC, Account, FrontDoor, eventually, free_port, produce
 
@@ -195,9 +197,37 @@ def test_dead_letters_are_listed_and_sent_back(operator: Person) -> None:
 
 def test_what_operators_and_tenants_look_at(operator: Person, team: tuple[Account, Person]) -> None:
     _, ann = team
-    for person, command in ((operator, "capacity"), (ann, "usage show"), (ann, "quota show"), (operator, "lag")):
+    for person, command in (
+        (operator, "capacity"),
+        (operator, "capacity map"),
+        (ann, "capacity map"),
+        (ann, "capacity queue"),
+        (operator, "capacity hints"),
+        (ann, "usage show"),
+        (ann, "quota show"),
+        (operator, "lag"),
+    ):
         eventually(lambda who=person, what=command: who.types(*what.split())[0] == 0, say=command)  # type: ignore[misc]
     assert ann.gets("quota", "show")["limits"][0]["remaining"] == 1000
+
+
+def test_a_question_about_capacity_waits_for_its_answer(team: tuple[Account, Person]) -> None:
+    # given a pool whose owner is slow
+    account, ann = team
+    pool = f"p-{uuid4().hex[:8]}"
+    account.tell(observed(f"n-{pool}", pool))
+    eventually(lambda: bool(ann.gets("capacity", "map", "--pool", pool)["nodes"]))
+    asked = ann.gets("capacity", "what-if", "--gpus", "500m", "--pool", pool, "--wait", "0")
+    assert asked["answered_at"] is None
+    # when it answers
+    answer = WhatIfAnswered(
+        question_id=asked["question_id"], pool=pool, outcome=WouldBe.PLACED, detail="it fits", as_of_decision=1
+    )
+    account.tell(answer)
+    # then
+    status, out, err = ann.types("capacity", "what-if", "--question", asked["question_id"], "--wait", "25")
+    assert status == 0, err
+    assert "it fits" in out
 
 
 def test_refusals_and_outages_are_told(operator: Person, door: FrontDoor) -> None:
