@@ -31,13 +31,13 @@ class Figures:
     """Virtual milliseconds from creation to the first admission, by class."""
     makespan_ms: int
     seconds: float
-    """Real time that the scheduler took."""
+    """Processor time that the scheduler took."""
     longest_ms: float
-    """Real time of the longest step."""
+    """Processor time of the longest step."""
 
     @property
     def admissions_per_second(self) -> float:
-        """Admissions, also of what was preempted later, a second of real time."""
+        """Admissions, also of what was preempted later, a second of processor time."""
         return self.admissions / self.seconds
 
 

@@ -17,7 +17,7 @@ from services.scheduler.domain.queue import alike
 from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.domain.turns import Turns, turn_of
 
-SEARCHED = 4
+SEARCHED = 2
 """Requests that others may be asked to drain for in one pass: each search costs as much as there is to drain."""
 
 
