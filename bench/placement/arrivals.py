@@ -36,7 +36,8 @@ def run_of(nodes: list[Node], pods: list[Pod], seed: int) -> Run:
     """Pods shuffled and topped up to the overload with copies (or thinned out to it), then nodes shuffled."""
     randomness = random.Random(seed)
     limit = sum(node.gpu_count for node in nodes) * WHOLE_GPU_MILLI * OVERLOAD_PERCENT // 100
-    arrivals = [pod.shape for pod in sorted(pods)]
+    pods = sorted(pods)
+    arrivals = [pod.shape for pod in pods]
     randomness.shuffle(arrivals)
     asked = sum(shape.total_gpu_milli for shape in arrivals)
     while asked > limit:

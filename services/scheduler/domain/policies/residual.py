@@ -84,10 +84,23 @@ def _score_rows(
     kept: Kept,
     scores: Ints,
 ) -> None:
-    for place in range(rows.size):
-        row = rows[place]
-        node = (free[0][row], free[1][row], free[2][row])
-        scores[place] = best_device(node, free[3][row], demand, valuation, kept)[0]
+    """Nodes in the same state have the same score, computed once; `seen` and `found` are a table like `Kept`."""
+    size = 1
+    while size < 2 * rows.size:
+        size *= 2
+    seen, found = np.zeros(size, np.int64), np.empty(size, np.int64)
+    for number in range(rows.size):
+        row = rows[number]
+        node, devices = (free[0][row], free[1][row], free[2][row]), free[3][row]
+        key = _hash(node[0], node[1], node[2], _descending(devices, kept.scratch[0, : devices.size]))
+        place = key & (size - 1)
+        while seen[place] != key:
+            if seen[place] == 0:
+                seen[place] = key
+                found[place] = best_device(node, devices, demand, valuation, kept)[0]
+                break
+            place = (place + 1) & (size - 1)
+        scores[number] = found[place]
 
 
 @compiled
