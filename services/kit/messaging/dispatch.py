@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from loguru import logger
+from prometheus_client import Counter, Histogram
 
 from schemas.base import EventData
 from schemas.envelope import Attributes, Event, event_of, header_text, read_attributes
@@ -91,6 +92,7 @@ class Dispatcher:
         self._clock = clock
         self._authenticate = authenticate
         self._reached = reached
+        self._measures: dict[str, tuple[Histogram, Counter]] = {}
         self._aside: set[tuple[str, int, int]] = set()
         """Places of the batch in hand that are among the dead letters already."""
 
@@ -233,8 +235,19 @@ class Dispatcher:
             tracing.handling(event, self._group),
         ):
             await self._handlers[type(event.data)](event, work)
-        metrics.HANDLER_SECONDS.labels(self._group, event.type).observe(time.perf_counter() - started)
-        metrics.HANDLED.labels(self._group, event.type, "handled").inc()
+        seconds, handled = self._measures_of(event.type)
+        seconds.observe(time.perf_counter() - started)
+        handled.inc()
+
+    def _measures_of(self, event_type: str) -> tuple[Histogram, Counter]:
+        """Of handling such events; looked up once, for that costs as much as observing."""
+        found = self._measures.get(event_type)
+        if found is None:
+            found = self._measures[event_type] = (
+                metrics.HANDLER_SECONDS.labels(self._group, event_type),
+                metrics.HANDLED.labels(self._group, event_type, "handled"),
+            )
+        return found
 
     async def _handle_alone(self, arrival: Arrival) -> None:
         """One message, one transaction; to be set aside when it keeps failing."""

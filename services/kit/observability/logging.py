@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 from loguru import logger
 from opentelemetry import trace
 
-from services.kit.observability.redaction import redact, redact_field
+from services.kit.observability.redaction import is_harmless, is_secret_name, redact, redact_field
 from services.kit.observability.repeats import Repeats
 
 if TYPE_CHECKING:
@@ -53,15 +53,17 @@ def fields_of(record: Record, service: str, instance: str) -> Fields:
     fields = {
         "ts": record["time"].astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "level": record["level"].name,
-        "message": redact(record["message"]),
+        "message": record["message"],
         "service": service,
         "instance": instance,
         **_span_fields(),
     }
+    bound = {name: str(value) for name, value in record["extra"].items() if value is not None}
+    if not is_harmless("\n".join((fields["message"], *bound.values()))) or any(map(is_secret_name, bound)):
+        fields["message"] = redact(fields["message"])
+        bound = {name: redact_field(name, text) for name, text in bound.items()}
     if (error := record["exception"]) is not None:
-        text = "".join(traceback.format_exception(error.type, error.value, error.traceback))
-        fields["exception"] = redact(text)
-    bound = {name: redact_field(name, str(value)) for name, value in record["extra"].items() if value is not None}
+        fields["exception"] = redact("".join(traceback.format_exception(error.type, error.value, error.traceback)))
     return bound | fields
 
 

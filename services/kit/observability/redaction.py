@@ -62,12 +62,18 @@ _SECRET_NAME = re.compile(rf"(?i)(?:{_NAME}|authorization|credentials?|dsn)$")
 """Fields with such a name are taken out whatever they hold."""
 
 
+def is_harmless(text: str) -> bool:
+    """Whether no rule can apply to the text, nor to a part of it; seen quickly, and not of every text that is."""
+    if not text.isascii():  # a rule that ignores case may mean a letter that looks like one of ASCII
+        return False
+    lower = text.lower()
+    return not any(hint in lower for hint in _HINTS)
+
+
 def redact(text: str) -> str:
     """`text` with API keys, tokens, passwords and private keys replaced by `[redacted]`."""
-    if text.isascii():  # else a rule that ignores case may mean a letter that looks like one of ASCII
-        lower = text.lower()
-        if not any(hint in lower for hint in _HINTS):
-            return text
+    if is_harmless(text):
+        return text
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
@@ -75,9 +81,10 @@ def redact(text: str) -> str:
 
 def redact_field(name: str, text: str) -> str:
     """`text` as the value of a field called `name`, which alone can make it a secret."""
-    return REDACTED if _is_secret_name(name) else redact(text)
+    return REDACTED if is_secret_name(name) else redact(text)
 
 
 @lru_cache(maxsize=1000)
-def _is_secret_name(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
+    """Whether what a field of this name holds is a secret, whatever it looks like."""
     return _SECRET_NAME.search(name) is not None

@@ -12,6 +12,7 @@ lines of everything that one request caused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -34,6 +35,8 @@ from services.kit.observability.redaction import redact
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _IDS = RandomIdGenerator()
+_USUAL = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+"""What all that write version 00 write; anything else the propagator judges."""
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 """Of a trace that was begun without an exporter: a process that has one must not leave its part out."""
 FRESH_SECONDS = 300.0
@@ -179,7 +182,15 @@ def _context(traceparent: str | None) -> Context:
 
     Contexts never change; one message's is asked for when it is handled, when it is decided on, and when that is sent.
     """
-    return _PROPAGATOR.extract({"traceparent": traceparent} if traceparent else {}, context=Context())
+    if not traceparent:
+        return Context()
+    usual = _USUAL.fullmatch(traceparent)
+    if usual is None:
+        return _PROPAGATOR.extract({"traceparent": traceparent}, context=Context())
+    writer = SpanContext(
+        int(usual[1], 16), int(usual[2], 16), is_remote=True, trace_flags=TraceFlags(int(usual[3], 16))
+    )
+    return trace.set_span_in_context(NonRecordingSpan(writer), Context()) if writer.is_valid else Context()
 
 
 def _identified(context: Context) -> Context:

@@ -39,6 +39,8 @@ class UnitOfWork:
         self._clock = clock
         self._reached = reached
         self._driver: Any = None
+        self._has_begun = False
+        """Whether a statement through SQLAlchemy has opened the transaction for certain."""
         self._session: AsyncSession | None = None
         self._events: list[Event[Any]] = []
         self._before_commit: list[Callable[[UnitOfWork], Awaitable[None]]] = []
@@ -62,6 +64,7 @@ class UnitOfWork:
     async def fence(self, lease: Lease) -> None:
         """Hold the lease's row until commit; raises `LeaseLostError` when somebody took it over."""
         found = await self.connection.execute(FENCE, {"name": lease.name, "epoch": lease.epoch})
+        self._has_begun = True
         if found.first() is None:
             raise LeaseLostError(f"lease {lease.name} is no longer held under epoch {lease.epoch}")
         self._reached(Checkpoint.LEASE_FENCED)
@@ -98,7 +101,8 @@ class UnitOfWork:
         committed by itself: a crash after the claim then lost the message. So BEGIN comes first.
         """
         if self._driver is None:
-            await self.connection.execute(BEGIN)
+            if not self._has_begun:
+                await self.connection.execute(BEGIN)
             self._driver = (await self.connection.get_raw_connection()).driver_connection
         return self._driver
 
