@@ -15,16 +15,16 @@ from uuid import UUID
 import numpy as np
 
 from schemas.capacity import AskDefragmentation, DefragmentationPlanned, Move
-from schemas.resources import Allocation, Resources
+from schemas.resources import Allocation, Resources, Topology
 from services.scheduler.domain.claims import draining
-from services.scheduler.domain.cluster import Flags
+from services.scheduler.domain.cluster import Cluster, Flags
 from services.scheduler.domain.decide import may_start, try_to_place
 from services.scheduler.domain.errors import InconsistentError
 from services.scheduler.domain.feasibility import right_model
 from services.scheduler.domain.limits import Refusal
 from services.scheduler.domain.model import Request, Waiting
 from services.scheduler.domain.place import place_pod
-from services.scheduler.domain.reasons import never
+from services.scheduler.domain.reasons import never, why
 from services.scheduler.domain.room import ways
 from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.domain.whatif import imagined
@@ -89,10 +89,11 @@ def plan_moves(snapshot: Snapshot, asked: AskDefragmentation, tenant_id: UUID) -
     fits = try_to_place(snapshot, waiting)
     if fits is not None:
         return _planned(snapshot, asked, "it fits without a move", allocations=fits.allocations)
+    short = why(snapshot, waiting)[1]
     plan = _Plan(snapshot, waiting.request.resources, _movable(snapshot))
     try:
         if not _make(plan, waiting, allowed):
-            return _planned(snapshot, asked, "no moves of serving replicas make room for it")
+            return _planned(snapshot, asked, f"no moves of serving replicas make room for it: {short}")
         detail = f"{len(plan.moves)} replicas move, each to its new place before it leaves the old one"
         return _planned(snapshot, asked, detail, tuple(plan.moves), tuple(plan.pods))
     finally:
@@ -185,8 +186,7 @@ def _move_all(plan: _Plan, row: int, going: list[Movable]) -> bool:
     """Move them to other nodes; all or none. The new place is taken before the old one is free."""
     cluster, done = plan.snapshot.cluster, len(plan.moves)
     for movable in going:
-        elsewhere = right_model(cluster, movable.resources).copy()
-        elsewhere[row] = False
+        elsewhere = _elsewhere(cluster, movable, row)
         target = place_pod(cluster, plan.snapshot.chooser, movable.resources, movable.allocation.replica, 0, elsewhere)
         if target is None:
             _take_back(plan, done)
@@ -195,6 +195,17 @@ def _move_all(plan: _Plan, row: int, going: list[Movable]) -> bool:
         cluster.give(movable.resources, movable.allocation)
         plan.moves.append((movable, target))
     return True
+
+
+def _elsewhere(cluster: Cluster, movable: Movable, row: int) -> Flags:
+    """Other nodes with the model that it has, which its tenant may hold; in its zone if it must be in one."""
+    rows = right_model(cluster, movable.resources).copy()
+    if movable.resources.gpu_count:
+        rows &= cluster.model == cluster.model[row]
+    if movable.resources.topology is Topology.SAME_ZONE:
+        rows &= cluster.zone == cluster.zone[row]
+    rows[row] = False
+    return rows
 
 
 def _take_back(plan: _Plan, done: int) -> None:

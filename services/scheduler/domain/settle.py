@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import replace
+from itertools import takewhile
 
 from services.scheduler.domain.claims import lifted, withdraw
 from services.scheduler.domain.cluster import Flags
@@ -109,7 +110,7 @@ def enqueue(snapshot: Snapshot, waiting: Waiting, decision: Queued) -> list[Numb
     """Let it wait, for what was decided; a promise to a request that it goes before is its own, and if that lets it
     start at once it does."""
     snapshot.wait(waiting)
-    drains = drain_for(snapshot, waiting) if _is_next_of_its_line(snapshot, waiting) else []
+    drains = drain_for(snapshot, waiting) if is_next_of_its_line(snapshot, waiting) else []
     if drains:
         return drains
     if (snapshot.timed or promised(snapshot)) and head_of(snapshot) is waiting:
@@ -122,10 +123,11 @@ def enqueue(snapshot: Snapshot, waiting: Waiting, decision: Queued) -> list[Numb
     return [Decided(waiting.request, replace(decision, estimated_start=claim.promised_at) if claim else decision)]
 
 
-def _is_next_of_its_line(snapshot: Snapshot, waiting: Waiting) -> bool:
-    """Whether nobody is drained for who waits before it, and is alike, in vain."""
-    line = snapshot.queue.lines(waiting.request.tenant_id)[alike(waiting)]
-    return next(each for each in line if each.reservation_id not in snapshot.claims or each is waiting) is waiting
+def is_next_of_its_line(snapshot: Snapshot, waiting: Waiting) -> bool:
+    """Whether nobody waits before it who is alike and whom no draining would help."""
+    line = snapshot.queue.lines(waiting.request.tenant_id).get(alike(waiting), [])
+    before = takewhile(lambda each: each.rank < waiting.rank, line)
+    return all(each.reservation_id in snapshot.claims for each in before)
 
 
 def start(snapshot: Snapshot, waiting: Waiting, placed: Placed) -> list[Numbered]:

@@ -10,12 +10,15 @@ from uuid import UUID
 
 from schemas.capacity import AskWhatIf, CapacityQuestion, Eviction, WhatIfAnswered, WouldBe
 from schemas.placement import RejectedPlace
+from schemas.resources import Allocation
 from services.scheduler.domain.decide import decide
-from services.scheduler.domain.decision import Decision, Placed, Rejected
+from services.scheduler.domain.decision import Decided, Decision, Drain, Placed, Queued, Rejected
 from services.scheduler.domain.forecast import forecast
 from services.scheduler.domain.limits import Refusal, may_start
 from services.scheduler.domain.model import Cause, Request, Waiting
 from services.scheduler.domain.preemption import Drainage, drainage_for
+from services.scheduler.domain.promise import promised
+from services.scheduler.domain.settle import enqueue, is_next_of_its_line
 from services.scheduler.domain.snapshot import Snapshot
 
 NOBODY = UUID(int=0)
@@ -26,24 +29,63 @@ def what_if(snapshot: Snapshot, asked: AskWhatIf, tenant_id: UUID) -> WhatIfAnsw
     """Would it fit, where, what would be drained for it, and when?"""
     waiting = imagined(snapshot, asked, tenant_id)
     decision = decide(snapshot, waiting.request)
-    if isinstance(decision, Placed):
-        return _answer(snapshot, asked, decision)
-    if isinstance(decision, Rejected):
-        return _answer(snapshot, asked, decision)
-    allowed = may_start(snapshot, waiting)
-    drainage = drainage_for(snapshot, waiting)
+    if isinstance(decision, Queued) and promised(snapshot) is not None:
+        return _on_a_copy(snapshot, asked, waiting, decision)
     answer = _answer(snapshot, asked, decision)
-    if drainage is not None:
-        return answer.model_copy(
-            update={
-                "outcome": WouldBe.PLACED_AFTER_DRAINING,
-                "allocations": drainage.allocations,
-                "evictions": _evictions(drainage),
-            }
-        )
+    if isinstance(decision, Queued):
+        drainage = drainage_for(snapshot, waiting) if is_next_of_its_line(snapshot, waiting) else None
+        if drainage is None:
+            return _with_start(answer, snapshot, waiting)
+        return _after_draining(answer, drainage.allocations, _evictions(drainage))
+    return answer
+
+
+def _on_a_copy(snapshot: Snapshot, asked: AskWhatIf, waiting: Waiting, decision: Queued) -> WhatIfAnswered:
+    """A promise to another may give way to it: then more can follow than is looked at elsewhere here."""
+    copy = _copy(snapshot)
+    outcomes = enqueue(copy, waiting, decision)
+    told = [each.decision for each in outcomes if isinstance(each, Decided) and each.request is waiting.request]
+    answer = _answer(snapshot, asked, told[-1])
+    drains = [each for each in outcomes if isinstance(each, Drain) and each.claimant == waiting.reservation_id]
+    if drains:
+        evictions = tuple(_eviction(each.request, each.replicas) for each in drains)
+        return _after_draining(answer, copy.claims[waiting.reservation_id].allocations, evictions)
+    return _with_start(answer, snapshot, waiting) if isinstance(told[-1], Queued) else answer
+
+
+def _copy(snapshot: Snapshot) -> Snapshot:
+    """As after a restart; what the policy has seen since its memory changed last plays no part in what it chooses."""
+    return Snapshot(
+        snapshot.pool,
+        snapshot.policy,
+        nodes=snapshot.cluster.nodes,
+        tenants=snapshot.tenants.values(),
+        reservations=snapshot.reservations.values(),
+        waiting=snapshot.queue,
+        claims=snapshot.claims.values(),
+        memory=snapshot.chooser.memory,
+        memory_at=snapshot.memory_at,
+        now=snapshot.now,
+        applied=snapshot.applied,
+        decided=snapshot.decided,
+    )
+
+
+def _with_start(answer: WhatIfAnswered, snapshot: Snapshot, waiting: Waiting) -> WhatIfAnswered:
+    """With the time at which it would start, as far as that can be foreseen."""
+    allowed = may_start(snapshot, waiting)
+    if answer.estimated_start is not None or isinstance(allowed, Refusal):
+        return answer
     with forecast(snapshot) as ahead:
-        start = None if isinstance(allowed, Refusal) else ahead.start(waiting, allowed)
+        start = ahead.start(waiting, allowed)
     return answer if start is None else answer.model_copy(update={"estimated_start": start[0]})
+
+
+def _after_draining(
+    answer: WhatIfAnswered, allocations: tuple[Allocation, ...], evictions: tuple[Eviction, ...]
+) -> WhatIfAnswered:
+    update = {"outcome": WouldBe.PLACED_AFTER_DRAINING, "allocations": allocations, "evictions": evictions}
+    return answer.model_copy(update=update)
 
 
 def imagined(snapshot: Snapshot, asked: CapacityQuestion, tenant_id: UUID) -> Waiting:
@@ -97,13 +139,14 @@ def _evictions(drainage: Drainage) -> tuple[Eviction, ...]:
         request = victim.reservation.request
         requests[request.reservation_id] = request
         replicas.setdefault(request.reservation_id, []).append(victim.replica)
-    return tuple(
-        Eviction(
-            reservation_id=request.reservation_id,
-            deployment_id=request.deployment_id,
-            replicas=tuple(sorted(replicas[request.reservation_id])),
-            gpu_milli=len(replicas[request.reservation_id]) * request.resources.total_gpu_milli,
-            priority=request.priority,
-        )
-        for request in requests.values()
+    return tuple(_eviction(request, tuple(sorted(replicas[each]))) for each, request in requests.items())
+
+
+def _eviction(request: Request, replicas: tuple[int, ...]) -> Eviction:
+    return Eviction(
+        reservation_id=request.reservation_id,
+        deployment_id=request.deployment_id,
+        replicas=replicas,
+        gpu_milli=len(replicas) * request.resources.total_gpu_milli,
+        priority=request.priority,
     )
