@@ -71,6 +71,25 @@ async def test_settled_rollouts_are_compared_now_and_then() -> None:
     assert len(world.cluster.live_slots()) == 4
 
 
+async def test_settled_rollout_that_lacks_something_is_looked_at_each_pass_until_it_is_mended() -> None:
+    """Pods that load and routes that are applied wake nobody."""
+    world = World()
+    await world.promoted(1)
+    owner = owner_of(world, asyncio.Event())
+    await owner.tick(LEASE)
+    world.scheduler.lose(stage_zero(1), range(4))
+    for _ in range(10):
+        await owner.tick(LEASE)
+        world.clock.advance(1)
+    assert world.route() == {}
+    world.scheduler.reserve(stage_zero(1))
+    for _ in range(10):
+        await owner.tick(LEASE)
+        world.clock.advance(1)
+    assert world.route() == {1: 100}
+    assert not world.rollout.is_active
+
+
 async def test_freezing_is_counted() -> None:
     world = World()
     await world.request(1)
