@@ -22,6 +22,8 @@ class PostgresReservations:
         self._work = work
         self._session = work.session
         self._rows = TenantRepository(work.session, ReservationRow)
+        self._absent: set[tuple[UUID | None, UUID]] = set()
+        """What was looked for and is not there: a new one needs no second look."""
 
     async def of_deployment(self, deployment_id: UUID) -> list[Reservation]:
         """See the port."""
@@ -32,11 +34,16 @@ class PostgresReservations:
     async def find(self, reservation_id: UUID) -> Reservation | None:
         """See the port."""
         row = await self._rows.find(reservation_id=reservation_id)
-        return None if row is None else _reservation(row)
+        if row is None:
+            self._absent.add((self._work.tenant_id, reservation_id))
+            return None
+        return _reservation(row)
 
     async def keep(self, deployment_id: UUID, reservation: Reservation) -> None:
         """See the port."""
-        row = await self._session.get(ReservationRow, (self._work.tenant_id, reservation.reservation_id))
+        key = self._work.tenant_id, reservation.reservation_id
+        row = None if key in self._absent else await self._session.get(ReservationRow, key)
+        self._absent.discard(key)
         if row is None:
             row = ReservationRow(reservation_id=reservation.reservation_id, deployment_id=deployment_id)
             self._session.add(row)
