@@ -82,6 +82,7 @@ async def test_canary_lifecycle(world: World) -> None:
     assert world.story(2) == CANARY_STORY
     asked = [(command.stage, command.replicas) for command in world.said(ReserveCapacity)]
     assert asked == [(2, 1), (3, 2)], "1 of 4 at 10 %, 1 at 25 %, 2 at 50 %, 4 at 100 %"
+    assert all(command.is_surge for command in world.said(ReserveCapacity)), "revision 1 is still there"
     assert [event.ready_replicas for event in world.said(StageEntered)] == [4, 1, 1, 2, 4]
     assert world.route() == {2: 100}
     assert world.scheduler.released == {stage_zero(1): 1}
@@ -95,7 +96,8 @@ async def test_missing_capacity_of_the_first_stage_is_asked_for_too(world: World
     await world.run(60)
     await world.request(2)
     await world.run(60)
-    assert [(command.stage, command.replicas) for command in world.said(ReserveCapacity)] == [(0, 3)]
+    asked = [(command.stage, command.replicas, command.is_surge) for command in world.said(ReserveCapacity)]
+    assert asked == [(0, 3, False)]
     assert world.said(StageEntered)[-1].ready_replicas == 4
     assert world.story(2)[-1] == "RolloutPromoted"
 
