@@ -113,7 +113,9 @@ def test_a_late_end_is_waited_for_without_hurry() -> None:
         assert due is not None
         assert due > pool.clock.now()
         assert at(pool, int((due - NOW).total_seconds()), time_passed()) == []
-        assert queued(pool.when(reserve(f"late-{due}"))).reason is QueueReason.RESERVED_FOR_OTHER
+        for name, seconds in (("endless", None), ("short", 5)):
+            decision = queued(pool.when(reserve(f"{name} at {due}", expected_seconds=seconds)))
+            assert decision.reason is QueueReason.RESERVED_FOR_OTHER
         renewals.append((due - NOW).total_seconds())
     assert renewals == [110, 130, 170, 250, 410, 730]
     assert placed(at(pool, 800, release("runs"))) == [identity("large")]

@@ -71,6 +71,8 @@ def test_the_large_one_keeps_its_place_before_smaller_ones_of_its_tenant() -> No
 @pytest.mark.parametrize("sizes", [(1, 1), (2, 1), (1, 3), (4, 2)])
 def test_positions_are_the_order_in_which_requests_start(sizes: tuple[int, int]) -> None:
     pool = a_full_pool(64)
+    pool.when(node("held", 8))
+    pool.when(reserve("theirs", replicas=8), OTHER_TEAM)
     for number in range(20):
         mine = number % 3 > 0
         size = sizes[0] if mine else sizes[1] + number % 2
