@@ -53,7 +53,11 @@ def stores(request: pytest.FixtureRequest) -> Stores:
     if request.param == "in_memory":
         memory = InMemoryDatabase()
         return Stores(memory.unit_of_work, InMemoryInputLog(memory), InMemoryPoolStore(memory), memory.lease)
-    database: Database = request.getfixturevalue("postgres")
+    return on_postgres(request.getfixturevalue("postgres"))
+
+
+def on_postgres(database: Database) -> Stores:
+    """The real stores."""
 
     async def take(name: str) -> Lease:
         holder = await acquire(database, name, "test", ttl=-1)

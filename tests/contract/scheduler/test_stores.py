@@ -162,6 +162,46 @@ async def test_a_reservations_pool_is_found_by_its_tenant(stores: Stores) -> Non
         assert await stores.inputs.pool_of(work, TEAM, identity("b")) is None
 
 
+async def test_a_request_of_the_same_transaction_is_found(stores: Stores) -> None:
+    """A batch of messages is one transaction: the request and its release may both be in it."""
+    async with stores.unit_of_work() as work:
+        await stores.inputs.append(work, "second", entry(reserve("a")))
+        await stores.inputs.append(work, "first", entry(release("b")))
+        assert await stores.inputs.pool_of(work, TEAM, identity("a")) == "second"
+        assert await stores.inputs.pool_of(work, OTHER_TEAM, identity("a")) is None
+        assert await stores.inputs.pool_of(work, TEAM, identity("b")) is None
+
+
+async def test_a_batch_for_several_pools_is_in_order_in_each(stores: Stores) -> None:
+    entries = [entry(reserve(f"r{number}")) for number in range(30)]
+    async with stores.unit_of_work() as work:
+        for number, each in enumerate(entries):
+            await stores.inputs.append(work, ("first", "second")[number % 2], each)
+    async with stores.unit_of_work() as work:
+        found = [await stores.pools.pending(work, pool, 100) for pool in ("first", "second")]
+    assert [[each.entry for each in pending if isinstance(each, Pending)] for pending in found] == [
+        entries[::2],
+        entries[1::2],
+    ]
+
+
+async def test_what_changed_twice_in_a_batch_is_stored_as_it_is_now(stores: Stores) -> None:
+    changes = (
+        node("n1", 4),
+        node("n2", 2),
+        node("n1", 8),
+        tenant(limit=1),
+        tenant(limit=2),
+        node("n2", 2, failed=(1,)),
+    )
+    entries = await told(stores, *changes)
+    await run(stores)
+    found = await load(stores)
+    assert content(found) == content(in_memory(entries))
+    assert [each.gpu_count for each in found.cluster.nodes] == [8, 2]
+    assert found.tenants[TEAM].max_gpu_milli == 2
+
+
 async def test_what_cannot_be_read_comes_with_its_reason_in_its_place(stores: Stores) -> None:
     await told(stores, node("n1"), from_a_newer_release(), with_a_new_meaning(), reserve("a"))
     async with stores.unit_of_work() as work:
