@@ -143,6 +143,23 @@ async def test_canary_that_lost_every_place_has_no_traffic_meanwhile(world: Worl
         world.scheduler.reserve(stage_zero(2))
         await world.run(5)
         assert world.route() == {1: 90, 2: 10}
+    world.cluster.crash(DEPLOYMENT, 2, seconds=4)
+    await world.run(200)
+    assert world.story(2)[-1] == "RolloutPromoted", "the first setback that is its own"
+
+
+async def test_deadline_of_a_setback_does_not_run_in_a_pause(world: World) -> None:
+    await world.promoted(1)
+    await world.request(2)
+    await world.run_until(TrafficShifted, count=2)
+    await world.command(CommandKind.PAUSE)
+    await world.run(100)
+    world.cluster.crash(DEPLOYMENT, 2, seconds=450)
+    await world.run(400, step=10)
+    assert world.route() == {1: 100}, "a pause stops nobody from being safe"
+    await world.command(CommandKind.RESUME)
+    await world.tick()
+    assert world.rollout.since == world.clock.now()
     await world.run(200)
     assert world.story(2)[-1] == "RolloutPromoted"
 
