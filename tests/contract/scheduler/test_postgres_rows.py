@@ -28,13 +28,12 @@ async def test_a_decision_keeps_its_input_its_places_and_what_else_was_possible(
     stores = on_postgres(postgres)
     await told(stores, node("n1"), node("n2"), tenant(), reserve("a", gpus(2)), release("a"))
     await run(stores)
-    columns = "number, applied, outcome, gpu_milli, allocations, alternatives, input_id"
-    placed, released = await fetch(postgres, f"SELECT {columns} FROM decisions ORDER BY number")
-    assert placed[:4] == (1, 4, "placed", 2000)
+    placed, released = await fetch(postgres, "SELECT * FROM decisions ORDER BY number")
+    assert (placed.number, placed.applied, placed.outcome, placed.gpu_milli) == (1, 4, "placed", 2000)
     assert [each["devices"] for each in placed.allocations] == [[0, 1]]
     assert [set(each) for each in placed.alternatives] == [{"node", "score", "why"}]
     assert placed.input_id == entry(reserve("a", gpus(2))).cause.input_id
-    assert released[:4] == (2, 5, "released", 2000)
+    assert (released.number, released.applied, released.outcome, released.gpu_milli) == (2, 5, "released", 2000)
 
 
 async def test_what_ended_keeps_its_request_whenever_it_ended(postgres: Database) -> None:
