@@ -14,9 +14,11 @@ from typing import Any
 from services.scheduler.domain.policies.workload import PRIOR, Workload
 from services.scheduler.domain.shape import Shape
 
-BLOCK = 1_000
+BLOCK = 500
 """Pods between two refreshes. The first ones come sooner: after 50 pods, then whenever they doubled."""
 FIRST_BLOCK = 50
+TOLD = 200
+"""Pods that a workload which was told counts as, beside those that were seen."""
 REMEMBERED = 4_000
 """Pods that are remembered unless told otherwise."""
 
@@ -73,4 +75,14 @@ def past_of(told: dict[str, Any], remembered: int = REMEMBERED) -> Past:
 
 def fixed_memory(workload: Workload) -> str:
     """The memory of a chooser that expects this workload for ever, for experiments with a known distribution."""
-    return json.dumps({"past": Past(blocks=[workload], is_fixed=True).as_json()}, separators=(",", ":"))
+    return _memory(Past(blocks=[workload], is_fixed=True))
+
+
+def first_memory(workload: Workload) -> str:
+    """The memory of a chooser that expects this workload until it knows better: as much as `TOLD` pods of the past."""
+    whole = sum(workload.values())
+    return _memory(Past(blocks=[{shape: -(-pods * TOLD // whole) for shape, pods in workload.items()}]))
+
+
+def _memory(past: Past) -> str:
+    return json.dumps({"past": past.as_json()}, separators=(",", ":"))

@@ -17,7 +17,7 @@ MOST_CLASSES = 512
 """Classes that are looked at, the most frequent ones."""
 UNIT = 1 << 16
 """Weights are whole numbers of 1/65536."""
-SMALLEST_SHARE = 0.02
+SMALLEST_SHARE = 0.005
 """A usable share below this counts as this, so that one lost class does not outweigh all others."""
 
 

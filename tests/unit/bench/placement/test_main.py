@@ -66,7 +66,7 @@ def test_it_can_learn_from_the_last_pods_or_expect_another_list(
     (tmp_path / "other.csv").write_text(PODS.replace(",250,", ",900,"))
     base = [*lists, "--policy", policy, "--seeds", "42", "--distribution"]
     assert told(capsys, [*base, "last:100"])["distribution"] == "last:100"
-    assert told(capsys, [*base, str(tmp_path / "other.csv")])["distribution"] == "other"
+    assert told(capsys, [*base, str(tmp_path / "other.csv")])["distribution"] == "other at first"
 
 
 def test_nodes_can_be_made_up(lists: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from services.scheduler.domain.policies import policy_named
 from services.scheduler.domain.policies.fgd import Fgd
 from services.scheduler.domain.policies.interface import Policy
-from services.scheduler.domain.policies.past import BLOCK, Past, fixed_memory, past_of
+from services.scheduler.domain.policies.past import BLOCK, TOLD, Past, first_memory, fixed_memory, past_of
 from services.scheduler.domain.policies.residual_value import ResidualValue
 from services.scheduler.domain.policies.workload import PRIOR
 from services.scheduler.domain.shape import Shape
@@ -25,14 +25,14 @@ def test_before_anything_was_asked_for_the_prior_holds() -> None:
 def test_the_first_blocks_are_short_then_the_past_doubles() -> None:
     past = Past()
     complete = [pods for pods in range(1, 4_001) if past.saw(gpu(), 1)]
-    assert complete == [50, 100, 200, 400, 800, 1_600, 2_600, 3_600]
+    assert complete == [50, 100, 200, 400, 800, 1_300, 1_800, 2_300, 2_800, 3_300, 3_800]
 
 
 def test_only_the_last_pods_count() -> None:
     past = Past(remembered=2_000)
-    for _ in range(3_600):  # where a block ends
+    for _ in range(3_800):  # where a block ends
         past.saw(gpu(), 1)
-    for _ in range(2 * BLOCK):
+    for _ in range(4 * BLOCK):
         past.saw(gpu(2), 1)
     assert past.workload() == {gpu(2): 2_000}
 
@@ -54,6 +54,14 @@ def test_a_given_workload_stays() -> None:
     past = past_of(json.loads(fixed_memory({gpu(): 2, gpu(2): 1}))["past"])
     assert [past.saw(cpu_only(), 1) for _ in range(50)][-1]
     assert past.workload() == {gpu(): 2, gpu(2): 1}
+
+
+def test_a_workload_that_is_told_at_first_gives_way_to_what_is_seen() -> None:
+    past = past_of(json.loads(first_memory({gpu(): 7_000, gpu(2): 1}))["past"])
+    assert past.workload() == {gpu(): TOLD, gpu(2): 1}
+    for _ in range(6_000):
+        past.saw(cpu_only(), 1)
+    assert set(past.workload()) == {cpu_only()}
 
 
 def test_what_is_told_as_json_is_what_comes_back() -> None:

@@ -86,9 +86,9 @@ def weights(workload: Workload, nodes: Cluster) -> list[float]:
 
 
 def test_a_class_weighs_its_share_of_the_pods_times_its_scarcity() -> None:
-    """Of 2500 idle, single GPUs can use 2000, halves 2500, pairs 0, which counts as 2 %."""
+    """Of 2500 idle, single GPUs can use 2000, halves 2500, pairs 0, which counts as half a percent."""
     nodes = cluster(a=[1000, 500], b=[1000])
-    assert weights({gpu(): 2, gpu(1, 500): 1, gpu(2): 1}, nodes) == pytest.approx([0, 0.5 * 0.25, 0.25 * 49], abs=1e-4)
+    assert weights({gpu(): 2, gpu(1, 500): 1, gpu(2): 1}, nodes) == pytest.approx([0, 0.5 * 0.25, 0.25 * 199], abs=1e-4)
 
 
 def test_cpu_makes_a_class_scarce_and_pods_without_gpu_are_no_class() -> None:
