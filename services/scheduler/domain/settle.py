@@ -27,7 +27,8 @@ def settle(snapshot: Snapshot) -> list[Numbered]:
 
     The first that does not fit is promised a start, and for the first few others may be asked to drain. What is kept
     for them then, the ones behind leave alone. When a tenant was let in with so much that another request of it which
-    others drain for may not have its places any more, there is one more pass, without that claim.
+    others drain for may not have its places any more, there is one more pass, without that claim; and so there is when
+    one started elsewhere than where places were kept for it.
     """
     renew_promise(snapshot)
     outcomes: list[Numbered] = []
@@ -39,7 +40,7 @@ def settle(snapshot: Snapshot) -> list[Numbered]:
             if not this_pass.lets_in(waiting):
                 turns.pass_over()
         outcomes += this_pass.outcomes
-        if not keeps_in_vain(snapshot):
+        if not this_pass.frees_late and not keeps_in_vain(snapshot):
             return outcomes
 
 
@@ -62,6 +63,8 @@ class _Pass:
         self._snapshot = snapshot
         self._hopeless = Hopeless(snapshot)
         self._blocked = 0
+        self.frees_late = False
+        """Whether what was kept for one became free after others had had their turn in vain."""
 
     def lets_claimants_in(self) -> None:
         """Place those for whom the last one has drained, wherever they stand in a line. Who may not start at present,
@@ -93,8 +96,7 @@ class _Pass:
             self._block(waiting, allowed)
             return False
         self.outcomes += start(snapshot, waiting, placed)
-        if had_claim:
-            self._hopeless.forget()
+        self.frees_late |= had_claim and self._blocked > 0
         return True
 
     def _block(self, waiting: Waiting, allowed: Flags | None) -> None:
@@ -199,10 +201,6 @@ class Hopeless:
         """It did not fit."""
         key = _key(waiting, allowed)
         self._fewest[key] = min(len(waiting.replicas), self._fewest.get(key, len(waiting.replicas)))
-
-    def forget(self) -> None:
-        """Try all again: a place that was kept is free now."""
-        self._fewest.clear()
 
 
 def _key(waiting: Waiting, allowed: Flags | None) -> Hashable:

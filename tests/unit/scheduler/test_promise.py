@@ -172,6 +172,20 @@ def test_another_tenants_guarantee_goes_before_it() -> None:
     assert placed(pool.when(reserve("guaranteed", gpus(2)), OTHER_TEAM)) == [identity("guaranteed")]
 
 
+def test_what_was_kept_goes_to_who_waits_when_its_holder_starts_elsewhere() -> None:
+    pool = a_pool_with_a_promise()
+    pool.when(reserve("a100", gpus(2, 1000, "A100")), OTHER_TEAM)
+    assert placed(pool.when(node("t", 8, "T4"))) == [identity("large"), identity("a100")]
+
+
+def test_a_guarantee_that_becomes_known_goes_before_it_too() -> None:
+    pool = a_pool_with_a_promise()
+    newcomer = identity("a tenant whose plan is not known yet")
+    pool.when(reserve("guaranteed", gpus(2)), newcomer)
+    assert placed(pool.when(tenant(newcomer, quotas=(quota(2000),)))) == [identity("guaranteed")]
+    assert holder(pool) is None
+
+
 def test_it_ends_when_its_holder_is_released_or_may_not_start() -> None:
     for data in (release("large"), suspended()):
         pool = a_pool_with_a_promise()

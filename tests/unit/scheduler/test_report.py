@@ -107,9 +107,10 @@ def test_hints_name_the_cheapest_kind_first() -> None:
 
 
 def test_what_is_free_or_kept_for_the_head_is_counted() -> None:
-    pool = Pool(node("a", 4), tenant(), reserve("x", gpus(3), expected_seconds=60), reserve("r", replicas=4))
+    pool = Pool(*(node(name, 2) for name in "abc"), tenant(), reserve("x", replicas=3, expected_seconds=60))
+    pool.when(reserve("r", replicas=6))
     assert report(pool.snapshot).entries[0].estimated_start == NOW + timedelta(seconds=60)
-    assert hints(pool) == [(1, "A100", 4)]
+    assert hints(pool) == [(2, "A100", 2)]
 
 
 def test_a_model_that_its_tenant_may_not_have_more_of_is_no_hint() -> None:
