@@ -35,6 +35,8 @@ IDLE_SECONDS = 1.0
 """Between passes that nothing woke; a NOTIFY wakes at once."""
 FROZEN_SECONDS = 20.0
 """After which the server takes the locks of a relay that asks for nothing; twice as long as a delivery may take."""
+MEASURED_SECONDS = 1.0
+"""Between two looks at how much waits: each counts all rows, those too that were deleted just now."""
 BLOCKED_SECONDS = 1.0
 """How long a key rests after a failed send."""
 PARKED_SECONDS = 60.0
@@ -42,7 +44,7 @@ PARKED_SECONDS = 60.0
 
 SELECT = """
 SELECT id, topic, key, sequence, value, headers FROM outbox
-WHERE shard = $1
+WHERE shard = ANY($1::smallint[])
   AND NOT EXISTS (SELECT FROM unnest($3::text[], $4::text[]) AS blocked (t, k) WHERE t = topic AND k = key)
 ORDER BY id LIMIT $2
 """
@@ -78,6 +80,7 @@ class Relay:
         self._heartbeat = heartbeat or Heartbeat(self.name)
         self._wake = asyncio.Event()
         self._blocked: dict[TopicKey, float] = {}
+        self._measured_at = float("-inf")
         self._failure = ""
         """Why the last send failed: told once a pass, since an outage stops every key there is."""
 
@@ -108,11 +111,12 @@ class Relay:
                 self._wake.clear()
                 self._heartbeat.beat()
                 await self._take_shards(connection, held)
-                more = [await self._deliver(connection, shard) for shard in sorted(held)]
-                await self._measure(connection)
+                more = await self._deliver(connection, held)
+                if last_pass or time.monotonic() - self._measured_at >= MEASURED_SECONDS:
+                    await self._measure(connection)
                 if last_pass:
                     return
-                if not any(more):
+                if not more:
                     await wait(self._wake, IDLE_SECONDS)
 
     async def _take_shards(self, connection: asyncpg.Connection, held: set[int]) -> None:
@@ -120,13 +124,13 @@ class Relay:
             if await connection.fetchval(LOCK, f"outbox {self._schema}", shard):
                 held.add(shard)
 
-    async def _deliver(self, connection: asyncpg.Connection, shard: int) -> bool:
-        """One batch of one shard; returns whether there may be more at once."""
+    async def _deliver(self, connection: asyncpg.Connection, held: set[int]) -> bool:
+        """One batch of the shards that are held; returns whether there may be more at once."""
         self._heartbeat.beat()
         now = time.monotonic()
         self._blocked = {key: until for key, until in self._blocked.items() if until > now}
         topics, keys = [topic for topic, _ in self._blocked], [key for _, key in self._blocked]
-        rows = await connection.fetch(SELECT, shard, self._batch, topics, keys)
+        rows = await connection.fetch(SELECT, sorted(held), self._batch, topics, keys)
         if not rows:
             return False
         self._reached(Checkpoint.RELAY_SELECTED)
@@ -165,6 +169,7 @@ class Relay:
         backlog = await connection.fetchrow(BACKLOG)
         metrics.OUTBOX_UNSENT.labels(self._schema).set(backlog["rows"])
         metrics.OUTBOX_AGE.labels(self._schema).set(backlog["age"])
+        self._measured_at = time.monotonic()
 
 
 def headers_of(row: Any) -> Headers:
