@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from loguru import logger
+from prometheus_client import Histogram
 
 from schemas.topics import DEAD_LETTER_BYTES
 from services.kit.errors import PermanentError, TransientError
@@ -95,6 +96,7 @@ class ProducerBridge:
         self._slots = asyncio.Semaphore(max_in_flight)
         in_flight = metrics.PRODUCER_IN_FLIGHT.labels(client_id)
         in_flight.set_function(lambda: max_in_flight - self._slots._value)
+        self._seconds: dict[str, Histogram] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reports: deque[_Report] = deque()
         self._handover_scheduled = False
@@ -189,11 +191,18 @@ class ProducerBridge:
             if future.done():
                 continue
             if error is None:
-                metrics.PRODUCER_SECONDS.labels(message.topic()).observe(message.latency())
+                self._seconds_of(message.topic()).observe(message.latency())
                 future.set_result(DeliveryReport(message.partition(), message.offset()))
             else:
                 metrics.PRODUCER_FAILURES.labels(error.name()).inc()
                 future.set_exception(self._failure(producer, error))
+
+    def _seconds_of(self, topic: str) -> Histogram:
+        """The measure of the topic, looked up once."""
+        found = self._seconds.get(topic)
+        if found is None:
+            found = self._seconds[topic] = metrics.PRODUCER_SECONDS.labels(topic)
+        return found
 
     def _failure(self, producer: Producer, error: KafkaError) -> TransientError | PermanentError:
         if producer is self._producer and (error.fatal() or error.code() == KafkaError._FATAL):

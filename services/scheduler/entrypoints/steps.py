@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from prometheus_client import Histogram
+
 from schemas.capacity import TimePassed
 from schemas.tenant import PLATFORM_TENANT
 from services.kit.clock import Clock
@@ -46,17 +48,17 @@ class Step:
 
 def take_steps(snapshot: Snapshot, pending: Sequence[Pending], clock: Clock) -> list[Step]:
     """Apply what is due by time, then the inputs, until the budget is spent. Raises `InapplicableError`."""
-    started = clock.now()
+    started, seconds = clock.now(), metrics.DECIDE_SECONDS.labels(snapshot.pool)
     steps: list[Step] = []
     due = snapshot.next_due()
     if due is not None and due <= started:
-        steps.append(_step(snapshot, None, passing_of_time(snapshot.pool), started))
+        steps.append(_step(snapshot, None, passing_of_time(snapshot.pool), started, seconds))
     for item in pending:
         now = clock.now()
         if steps and now - started > BUDGET:
             break
         try:
-            steps.append(_step(snapshot, item.id, item.entry, now))
+            steps.append(_step(snapshot, item.id, item.entry, now, seconds))
         except Exception as error:
             raise InapplicableError(item, error) from error
     return steps
@@ -67,8 +69,8 @@ def passing_of_time(pool: str) -> Input:
     return Input(TimePassed(pool=pool), PLATFORM_TENANT, Cause("", ""))
 
 
-def _step(snapshot: Snapshot, item_id: int | None, entry: Input, now: datetime) -> Step:
+def _step(snapshot: Snapshot, item_id: int | None, entry: Input, now: datetime, seconds: Histogram) -> Step:
     began = time.perf_counter()
     outcomes = apply(snapshot, entry, now)
-    metrics.DECIDE_SECONDS.labels(snapshot.pool).observe(time.perf_counter() - began)
+    seconds.observe(time.perf_counter() - began)
     return Step(item_id, entry, snapshot.applied, snapshot.now, tuple(outcomes))
