@@ -25,8 +25,6 @@ of the pods and can use half of all idle GPU weighs 1."""
 HALF_WEIGHT_MILLI = 2000
 """Idle GPU of a node at which that weight is half. What comes of a node with much idle is far off, and the sequences
 are too few to tell its states apart: with the full weight, noise broke up whole nodes."""
-CPU_GRAIN, MEMORY_GRAIN = 250, 1024
-"""Thousandths of a core and MiB in which states are told apart: what is left over is worth nothing."""
 MOST_DEVICES = 64
 """Of one node."""
 STEP = 100 * UNIT
@@ -157,7 +155,7 @@ def _lost(node: tuple[int, int, int], devices: Ints, valuation: Valuation, kept:
     free = _descending(devices, kept.scratch[0, : devices.size])
     if free.size == 0:
         return 0
-    cpu, memory, model = node[0] - node[0] % CPU_GRAIN, node[1] - node[1] % MEMORY_GRAIN, node[2]
+    cpu, memory, model = node
     key = _hash(cpu, memory, model, free)
     place = key & (STATES - 1)
     while kept.states[place, KEY] != key:
@@ -168,7 +166,7 @@ def _lost(node: tuple[int, int, int], devices: Ints, valuation: Valuation, kept:
             break
         place = (place + 1) & (STATES - 1)
     if kept.states[place, EPOCH] != valuation.epoch:
-        unusable = _unusable((cpu, memory, model), free, valuation.wants, valuation.weights, valuation.size_weights)
+        unusable = _unusable(node, free, valuation.wants, valuation.weights, valuation.size_weights)
         kept.states[place, EPOCH] = valuation.epoch
         kept.states[place, LOSS] = _unfilled(kept.states[place, IDLE], int(free.sum())) + unusable
     return int(kept.states[place, LOSS])
