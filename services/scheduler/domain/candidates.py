@@ -20,6 +20,7 @@ from uuid import UUID
 from schemas.placement import PreemptionReason
 from schemas.resources import Allocation, Resources
 from services.scheduler.domain.claims import draining, pending_milli
+from services.scheduler.domain.could_go import keys_for
 from services.scheduler.domain.model import Request, Reservation, Waiting
 from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.domain.sums import ALL
@@ -70,7 +71,7 @@ def candidates_for(snapshot: Snapshot, waiting: Waiting) -> list[Candidate]:
     request = waiting.request
     if request.is_elastic:
         return []
-    reclaimable = _guaranteed_models(snapshot, waiting)
+    reclaimable = guaranteed_models(snapshot, waiting)
     asked = draining(snapshot)
     found: list[Candidate] = []
     for held in snapshot.reservations.values() if reclaimable else _drainable(snapshot, request.priority):
@@ -85,9 +86,8 @@ def candidates_for(snapshot: Snapshot, waiting: Waiting) -> list[Candidate]:
 
 def _drainable(snapshot: Snapshot, priority: int) -> Iterator[Reservation]:
     """What may be drained for this priority, as far as it gives nothing back to a guarantee."""
-    for (is_elastic, its_priority), alike in snapshot.drainable.items():
-        if its_priority < priority or (is_elastic and its_priority == priority):
-            yield from alike.values()
+    for key in keys_for(priority, snapshot.drainable):
+        yield from snapshot.drainable[key].values()
 
 
 def _reason(request: Request, held: Request, *, is_reclaim: bool) -> PreemptionReason | None:
@@ -102,7 +102,7 @@ def _reason(request: Request, held: Request, *, is_reclaim: bool) -> PreemptionR
     return None
 
 
-def _guaranteed_models(snapshot: Snapshot, waiting: Waiting) -> set[str]:
+def guaranteed_models(snapshot: Snapshot, waiting: Waiting) -> set[str]:
     """Models (`ALL`: any) of which the tenant would hold no more than it is guaranteed, with what is being drained for
     it already; empty when it would."""
     request = waiting.request

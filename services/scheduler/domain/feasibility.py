@@ -31,7 +31,7 @@ def pods_when_empty(cluster: Cluster, resources: Resources, rows: Flags) -> int:
     """Pods that these nodes could hold if nothing were reserved on them. Exact, because all pods are alike."""
     devices = (cluster.device_free[rows] != ABSENT).sum(axis=1)
     return int(
-        _pods(
+        pods_of(
             resources, cluster.cpu[0, rows], cluster.memory[0, rows], devices * _a_device(cluster, resources, rows)
         ).sum()
     )
@@ -49,10 +49,10 @@ def pods_by_node(cluster: Cluster, resources: Resources) -> Ints:
         places = slices_on(cluster, resources.mig_profile)
     else:
         places = (cluster.device_free // max(resources.gpu_milli, 1)).clip(min=0).sum(axis=1)
-    return _pods(resources, cluster.cpu_free, cluster.memory_free, places)
+    return pods_of(resources, cluster.cpu_free, cluster.memory_free, places)
 
 
-def _pods(resources: Resources, cpu: Ints, memory: Ints, places: Ints) -> Ints:
+def pods_of(resources: Resources, cpu: Ints, memory: Ints, places: Ints) -> Ints:
     """Pods on each row: as many as its scarcest resource allows; `MOST_PODS` of those that ask for nothing."""
     pods = np.full(len(cpu), MOST_PODS, np.int64)
     if resources.cpu_milli:

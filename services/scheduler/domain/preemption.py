@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from schemas.resources import Allocation, Topology
-from services.scheduler.domain.candidates import Candidate, candidates_for
+from services.scheduler.domain.candidates import Candidate, candidates_for, guaranteed_models
 from services.scheduler.domain.claims import pending_milli
 from services.scheduler.domain.cluster import Flags
 from services.scheduler.domain.errors import InconsistentError
@@ -50,11 +50,23 @@ def drainage_for(snapshot: Snapshot, waiting: Waiting) -> Drainage | None:
     allowed = may_start(snapshot, waiting, pending)
     if isinstance(allowed, Refusal):
         return None
+    if not _could_help(snapshot, waiting, allowed):
+        return None
     candidates = candidates_for(snapshot, waiting)
     if not candidates:
         return None
     found = (_drainage(snapshot, waiting, candidates, rows) for rows in _areas(snapshot, waiting, allowed))
     return min(filter(None, found), key=lambda drainage: drainage.cost, default=None)
+
+
+def _could_help(snapshot: Snapshot, waiting: Waiting, allowed: Flags | None) -> bool:
+    """False when it would not even fit if all went that may go for its priority; told at once."""
+    if guaranteed_models(snapshot, waiting):
+        return True
+    rows = right_model(snapshot.cluster, waiting.request.resources)
+    rows = rows if allowed is None else rows & allowed
+    pods = len(waiting.replicas) * waiting.request.resources.workers
+    return snapshot.could_go.most(waiting.request, rows) >= pods
 
 
 def _areas(snapshot: Snapshot, waiting: Waiting, allowed: Flags | None) -> Iterator[Flags]:

@@ -112,14 +112,15 @@ def enqueue(snapshot: Snapshot, waiting: Waiting, decision: Queued) -> list[Numb
     """Let it wait, for what was decided; a promise to a request that it goes before is its own, and if that lets it
     start at once it does."""
     snapshot.wait(waiting)
+    is_head = bool(snapshot.timed or promised(snapshot)) and head_of(snapshot) is waiting
+    if is_head and give_way(snapshot, waiting):  # before others are asked to drain: it may do without
+        outcomes = settle(snapshot)
+        is_told = any(isinstance(each, Decided) and each.request is waiting.request for each in outcomes)
+        return outcomes if is_told else [Decided(waiting.request, queued(snapshot, waiting)), *outcomes]
     drains = drain_for(snapshot, waiting) if is_next_of_its_line(snapshot, waiting) else []
     if drains:
         return drains
-    if (snapshot.timed or promised(snapshot)) and head_of(snapshot) is waiting:
-        if give_way(snapshot, waiting):
-            outcomes = settle(snapshot)
-            is_told = any(isinstance(each, Decided) and each.request is waiting.request for each in outcomes)
-            return outcomes if is_told else [Decided(waiting.request, queued(snapshot, waiting)), *outcomes]
+    if is_head:
         make_promise(snapshot, waiting)
     claim = snapshot.claims.get(waiting.reservation_id)
     return [Decided(waiting.request, replace(decision, estimated_start=claim.promised_at) if claim else decision)]

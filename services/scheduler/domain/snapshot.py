@@ -13,6 +13,7 @@ from uuid import UUID
 
 from schemas.resources import Allocation, Resources
 from services.scheduler.domain.cluster import Cluster
+from services.scheduler.domain.could_go import CouldGo
 from services.scheduler.domain.credits import Credits
 from services.scheduler.domain.model import Claim, Node, Request, Reservation, Tenant, Victim, Waiting
 from services.scheduler.domain.policies.interface import Policy
@@ -85,6 +86,8 @@ class Snapshot:
         """When reservations are expected to end, UTC, where that is known."""
         self.drainable: dict[tuple[bool, int], dict[UUID, Reservation]] = {}
         """Reservations that are beyond a minimum, or preemptible, by whether they are the former, and priority."""
+        self.could_go = CouldGo(self.cluster)
+        """What those hold, node by node."""
         self.of_deployment: dict[UUID, set[UUID]] = {}
         """Reservations that each deployment holds."""
         self.queue = Queue(waiting)
@@ -234,6 +237,7 @@ class Snapshot:
         if request.is_elastic or request.preemptible:
             alike = self.drainable.setdefault((request.is_elastic, request.priority), {})
             alike[request.reservation_id] = reservation
+            self.could_go.add((request.is_elastic, request.priority), reservation)
 
     def _let_go(self, reservation: Reservation) -> None:
         request = reservation.request
@@ -244,6 +248,7 @@ class Snapshot:
             del alike[request.reservation_id]
             if not alike:
                 del self.drainable[request.is_elastic, request.priority]
+            self.could_go.add((request.is_elastic, request.priority), reservation, -1)
         self.of_deployment[request.deployment_id].discard(request.reservation_id)
         if not self.of_deployment[request.deployment_id]:
             del self.of_deployment[request.deployment_id]

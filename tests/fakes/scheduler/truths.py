@@ -105,6 +105,7 @@ def content(snapshot: Snapshot) -> dict[str, Any]:
         "due": snapshot.next_due(),
         "claims": dict(snapshot.claims),
         "known": (dict(snapshot.timed), {key: dict(each) for key, each in snapshot.drainable.items()}),
+        "could_go": [snapshot.could_go.most(each.request, cluster.is_open) for each in snapshot.queue],
         "of_deployment": {key: set(each) for key, each in snapshot.of_deployment.items()},
         "held": {tenant_id: dict(+held) for tenant_id, held in snapshot.shares.held.items() if +held},
         "in_use": dict(+snapshot.shares.in_use),

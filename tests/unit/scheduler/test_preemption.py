@@ -290,6 +290,17 @@ def test_who_waited_longer_is_not_overtaken_by_draining() -> None:
     assert pool.held("first")
 
 
+def test_nobody_drains_when_a_promise_gives_way() -> None:
+    """What is promised to a lower priority of the tenant is enough."""
+    pool = Pool(node("n1", 2), tenant(), low("low", replicas=2), node("n2", 3))
+    pool.when(reserve("ends", priority=900, expected_seconds=60))
+    pool.when(reserve("promised", replicas=3, priority=10))
+    assert [claim.reservation_id for claim in pool.snapshot.claims.values()] == [identity("promised")]
+    outcomes = pool.when(reserve("high", replicas=2, priority=500))
+    assert placed(outcomes) == [identity("high")]
+    assert drains(outcomes) == {}
+
+
 class TestReclaim:
     """A tenant within its guarantee gets it back from those who borrowed it."""
 
