@@ -1,4 +1,4 @@
-"""The state of pools in PostgreSQL. A batch is stored with one statement a table."""
+"""The state of pools in PostgreSQL. A batch is stored with one statement, whatever is in it."""
 
 from __future__ import annotations
 
@@ -60,22 +60,19 @@ class PostgresPoolStore:
         if not wanted:
             return set()
         driver = await work.driver()
-        found = await driver.fetch(statements.CLOSED, pool, *_columns(sorted(wanted)))
+        found = await driver.fetch(statements.CLOSED, pool, *statements.columns(sorted(wanted), 2))
         return {row["reservation_id"] for row in found}
 
     async def save(self, work: UnitOfWork, snapshot: Snapshot, applied: Sequence[Applied]) -> None:
         """Absolute states of what was touched, so that it does not matter what happened in between."""
         await self._save_changes(work, snapshot.pool, [change for item in applied for change in item.changes])
+        await self._save_claims(work, snapshot)
         first = min((item.number for item in applied), default=snapshot.applied)
         touched = [rows.reservation_row(snapshot, reservation_id, first) for reservation_id in snapshot.touched]
-        await _write(work, statements.SAVE_RESERVATIONS, touched)
-        await self._save_claims(work, snapshot)
         decisions = [rows.decision_row(recorded, item.number) for item in applied for recorded in item.recorded]
-        await _write(work, statements.SAVE_DECISIONS, decisions)
         marks = [(item.tenant_id, item.id, item.number, item.at) for item in applied if item.id is not None]
-        await _write(work, statements.MARK_APPLIED, marks)
-        driver = await work.driver()
-        await driver.execute(statements.SAVE_POOL, *rows.pool_row(snapshot))
+        batch, driver = statements.SAVE_BATCH, await work.driver()
+        await driver.execute(batch.sql, *batch.parameters(touched, decisions, marks), *rows.pool_row(snapshot))
 
     async def _save_changes(self, work: UnitOfWork, pool: str, changes: Sequence[Change]) -> None:
         nodes = [rows.node_row(pool, one.node, one.rank) for one in changes if isinstance(one, NodeChanged)]
@@ -114,8 +111,4 @@ async def _write(work: UnitOfWork, statement: str, values: Sequence[rows.Row]) -
     """Run the statement for all rows at once, if there are any."""
     if values:
         driver = await work.driver()
-        await driver.execute(statement, *_columns(values))
-
-
-def _columns(values: Sequence[rows.Row]) -> list[list[Any]]:
-    return [list(column) for column in zip(*values, strict=True)]
+        await driver.execute(statement, *statements.columns(values, len(values[0])))

@@ -6,7 +6,39 @@ the batch, which are given as columns.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from typing import Any
+
 from sqlalchemy import text
+
+_PARAMETER = re.compile(r"\$(\d+)")
+
+
+class Together:
+    """Statements on different tables that are run in one round trip: as parts of one, whose parameters follow one
+    another. The loop that waits for each answer is busy with much else."""
+
+    def __init__(self, *statements: str) -> None:
+        self.widths = [max(int(number) for number in _PARAMETER.findall(each)) for each in statements]
+        """How many parameters each has."""
+        shifts = [sum(self.widths[:number]) for number in range(len(statements))]
+        *others, last = (_shifted(each, by) for each, by in zip(statements, shifts, strict=True))
+        self.sql = f"WITH {', '.join(f'part_{n} AS ({each})' for n, each in enumerate(others))} {last}"
+
+    def parameters(self, *rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+        """The columns of the rows of the first statements, in order; what takes no columns comes after them."""
+        return [column for width, values in zip(self.widths, rows, strict=False) for column in columns(values, width)]
+
+
+def _shifted(statement: str, by: int) -> str:
+    return _PARAMETER.sub(lambda found: f"${int(found[1]) + by}", statement)
+
+
+def columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Rows of so many values as columns."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
 
 POOL = text("SELECT applied, decided, now, memory, memory_at FROM pools WHERE pool = :pool")
 NODES = text("SELECT * FROM nodes WHERE pool = :pool ORDER BY rank")
@@ -108,3 +140,5 @@ FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::uuid[], $6::
 AS b (tenant_id, pool, number, applied, reservation_id, deployment_id, outcome, reason, explanation, gpu_milli, score,
       allocations, alternatives, policy, policy_version, decided_at, input_id, input_position)
 """
+SAVE_BATCH = Together(SAVE_RESERVATIONS, SAVE_DECISIONS, MARK_APPLIED, SAVE_POOL)
+"""What every batch writes."""
