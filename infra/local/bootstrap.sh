@@ -57,4 +57,5 @@ export VIRTUAL_ENV=$PWD/.venv
 uv pip sync --require-hashes requirements.lock
 uv pip install --no-deps --editable .
 jars
+.venv/bin/python -m services.scheduler.domain.policies.warm # compiled once, kept beside the code
 echo "$wanted" >"$stamp"

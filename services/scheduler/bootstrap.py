@@ -14,6 +14,7 @@ from services.kit.settings import PlatformSettings
 from services.scheduler.adapters.postgres_inputs import PostgresInputLog, channel_of
 from services.scheduler.adapters.postgres_pool import PostgresPoolStore
 from services.scheduler.domain.policies import policy_named
+from services.scheduler.domain.policies.warm import warm_up
 from services.scheduler.entrypoints.owner import PoolOwner, lease_name
 from services.scheduler.handlers import Intake, handler_table
 from services.scheduler.settings import SchedulerSettings
@@ -30,6 +31,8 @@ def build(
 
     The consumer comes last, so that it stops first: what it recorded is still decided and sent.
     """
+    policy = policy_named(settings.policy)
+    warm_up(policy)  # before anything waits for it
     dsn = settings.postgres_dsn.get_secret_value()
     kit = Kit("scheduler", platform, dsn, clock=clock, reached=reached)
     wakes = {pool: asyncio.Event() for pool in settings.pools}
