@@ -22,7 +22,7 @@ STATES = 1 << 20
 OFFERED_WEIGHT = 4
 """Of the idle GPU after a sequence of offers, on a node with nearly nothing idle. Against it, a class that is all
 of the pods and can use half of all idle GPU weighs 1."""
-HALF_WEIGHT_MILLI = 2000
+HALF_WEIGHT_MILLI = 1500
 """Idle GPU of a node at which that weight is half. What comes of a node with much idle is far off, and the sequences
 are too few to tell its states apart: with the full weight, noise broke up whole nodes."""
 MOST_DEVICES = 64
