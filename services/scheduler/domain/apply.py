@@ -35,7 +35,7 @@ from services.scheduler.domain.defragment import plan_moves
 from services.scheduler.domain.errors import UnexpectedInputError
 from services.scheduler.domain.losses import losses
 from services.scheduler.domain.model import Input, Node, Tenant, Waiting
-from services.scheduler.domain.settle import enqueue, keeps_in_vain, settle, start
+from services.scheduler.domain.settle import enqueue, place_at_once, settle
 from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.domain.whatif import what_if
 
@@ -66,8 +66,7 @@ def _reserve(data: DeploymentRequested | ReserveCapacity, snapshot: Snapshot, en
     snapshot.saw(request)
     waiting = Waiting(request, tuple(range(request.replicas)))
     if isinstance(decision, Placed):
-        started = start(snapshot, waiting, decision)
-        return [*started, *(settle(snapshot) if keeps_in_vain(snapshot) else ())]
+        return [*place_at_once(snapshot, waiting, decision)]
     return [*enqueue(snapshot, waiting, decision)]
 
 

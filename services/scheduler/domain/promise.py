@@ -1,5 +1,5 @@
-"""Promise and backfill: the first request that does not fit gets a start time and places, and what comes after it may
-use only what does not delay it.
+"""Promise and backfill: the first request that does not fit, and that nobody drains for, gets a start time and places,
+and what comes after it may use only what does not delay it.
 
 Only as far as ends are known: a request that waits for what nobody knows the end of is promised nothing, and then keeps
 nothing idle. What is expected to be over before the promised time may use the promised places until then.
@@ -49,7 +49,7 @@ def make_promise(snapshot: Snapshot, waiting: Waiting) -> None:
 def give_way(snapshot: Snapshot, head: Waiting) -> bool:
     """End the promise to a request that this one goes before; whether there was one."""
     claim = promised(snapshot)
-    if claim is None or claim.reservation_id == head.reservation_id:
+    if claim is None or claim.reservation_id == head.reservation_id or is_drained_for(snapshot, head):
         return False
     holder = snapshot.queue.find(claim.reservation_id)
     if holder is not None and not _goes_before(snapshot, head, holder):
@@ -92,11 +92,17 @@ def _waits_for_late_ones(snapshot: Snapshot, claim: Claim) -> bool:
     return any(allocation.node in nodes for held in late for allocation in held.allocations)
 
 
+def is_drained_for(snapshot: Snapshot, waiting: Waiting) -> bool:
+    """Whether others drain for it: then it has its places, and needs no promise."""
+    claim = snapshot.claims.get(waiting.reservation_id)
+    return claim is not None and claim.promised_at is None
+
+
 def head_of(snapshot: Snapshot) -> Waiting | None:
-    """The request whose turn it is, of those that their tenants' limits let start."""
+    """The request whose turn it is, of those that their tenants' limits let start and that nobody drains for."""
     turns = Turns(snapshot)
     for waiting in turns:
-        if not isinstance(may_start(snapshot, waiting), Refusal):
+        if not is_drained_for(snapshot, waiting) and not isinstance(may_start(snapshot, waiting), Refusal):
             return waiting
         turns.pass_over()
     return None

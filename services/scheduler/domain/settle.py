@@ -13,7 +13,14 @@ from services.scheduler.domain.decision import Decided, Drain, Numbered, Placed,
 from services.scheduler.domain.limits import Refusal, may_start
 from services.scheduler.domain.model import Claim, Victim, Waiting
 from services.scheduler.domain.preemption import Drainage, drainage_for
-from services.scheduler.domain.promise import give_way, head_of, make_promise, promised, renew_promise
+from services.scheduler.domain.promise import (
+    give_way,
+    head_of,
+    is_drained_for,
+    make_promise,
+    promised,
+    renew_promise,
+)
 from services.scheduler.domain.queue import alike
 from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.domain.turns import Turns, turn_of
@@ -63,6 +70,8 @@ class _Pass:
         self._snapshot = snapshot
         self._hopeless = Hopeless(snapshot)
         self._blocked = 0
+        self._has_head = False
+        """Whether the request that is promised a start, if one can be foreseen, has had its turn."""
         self.frees_late = False
         """Whether what was kept for one became free after others had had their turn in vain."""
 
@@ -90,7 +99,7 @@ class _Pass:
         if isinstance(allowed, Refusal):
             return False
         placed = None if self._hopeless.has(waiting, allowed) else _try(snapshot, waiting, allowed)
-        if placed is None and self._blocked == 0 and give_way(snapshot, waiting):
+        if placed is None and not self._has_head and give_way(snapshot, waiting):
             placed = _try(snapshot, waiting, allowed)
         if placed is None:
             self._block(waiting, allowed)
@@ -104,8 +113,18 @@ class _Pass:
         self._hopeless.add(waiting, allowed)
         if self._blocked <= SEARCHED:
             self.outcomes += drain_for(self._snapshot, waiting)
-        if self._blocked == 1:
+        if not self._has_head and not is_drained_for(self._snapshot, waiting):
+            self._has_head = True
             make_promise(self._snapshot, waiting)
+
+
+def place_at_once(snapshot: Snapshot, waiting: Waiting, placed: Placed) -> list[Numbered]:
+    """Let a new request start. Its tenant has more then: what is kept for another request of it may be kept in vain, or
+    be for one that goes before that now."""
+    outcomes = start(snapshot, waiting, placed)
+    head = head_of(snapshot) if promised(snapshot) else None
+    must_settle = keeps_in_vain(snapshot) or (head is not None and give_way(snapshot, head))
+    return [*outcomes, *settle(snapshot)] if must_settle else outcomes
 
 
 def enqueue(snapshot: Snapshot, waiting: Waiting, decision: Queued) -> list[Numbered]:

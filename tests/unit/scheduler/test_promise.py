@@ -172,6 +172,20 @@ def test_another_tenants_guarantee_goes_before_it() -> None:
     assert placed(pool.when(reserve("guaranteed", gpus(2)), OTHER_TEAM)) == [identity("guaranteed")]
 
 
+def test_a_start_that_uses_up_a_guarantee_may_take_the_promise_of_its_tenant_away() -> None:
+    """Both wait within their guarantees, the promised one came first; then its tenant gets something else."""
+    quotas = (quota(8000),)
+    pool = Pool(node("n", 8), node("t", 1, "T4"), tenant(quotas=quotas), tenant(OTHER_TEAM, quotas=quotas))
+    third = identity("a third team")
+    pool.when(tenant(third, quotas=(quota(5000),)))
+    pool.when(reserve("runs", gpus(5, 1000, "A100"), expected_seconds=100), third)
+    pool.when(reserve("large", gpus(8, 1000, "A100")))
+    pool.when(reserve("theirs", gpus(2, 1000, "A100")), OTHER_TEAM)
+    assert holder(pool) == (identity("large"), after(100))
+    outcomes = pool.when(reserve("small", gpus(1, 1000, "T4")))
+    assert placed(outcomes) == [identity("small"), identity("theirs")]
+
+
 def test_what_was_kept_goes_to_who_waits_when_its_holder_starts_elsewhere() -> None:
     pool = a_pool_with_a_promise()
     pool.when(reserve("a100", gpus(2, 1000, "A100")), OTHER_TEAM)
