@@ -1,5 +1,6 @@
-"""The scheduler as part of the whole: what a person asks and sees, what becomes of a lost node and of who makes room, and
-the log of all of it decided once more. Last of these tests: what it does to deployments, the others' exactness forbids.
+"""The scheduler as part of the whole: questions, a lost node, who makes room, and all of it decided once more.
+
+The last of these tests: what it does to deployments, the others' exactness forbids.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ async def test_what_runs_on_a_lost_node_is_placed_again_and_serves(whole: Whole,
     [first, *_] = await nodes_of(team.client, deployment)
     cluster = whole.platform.description()["cluster_url"]
 
-    httpx.delete(f"{cluster}/nodes/{first}", timeout=10).raise_for_status()
+    await at_cluster("DELETE", f"{cluster}/nodes/{first}")
 
     async def is_elsewhere() -> bool:
         nodes = await nodes_of(team.client, deployment)
@@ -55,7 +56,7 @@ async def test_what_runs_on_a_lost_node_is_placed_again_and_serves(whole: Whole,
         assert [f"node {first} is gone" in sentence for sentence in words].count(True) == 1, "\n".join(words)
         await eventually("serving again", lambda: is_serving(team.client, deployment))
     finally:
-        httpx.put(f"{cluster}/nodes/{first}", json={}, timeout=10).raise_for_status()
+        await at_cluster("PUT", f"{cluster}/nodes/{first}", {})
 
 
 async def test_who_may_be_drained_makes_room_and_comes_back(whole: Whole, team: Tenant) -> None:
@@ -88,6 +89,12 @@ async def test_all_of_it_comes_out_as_recorded_when_it_is_decided_once_more(whol
     found = await asyncio.to_thread(check, recording)
     assert found.holds, found.different[:2]
     assert found.compared == len(recording.decisions) > 10
+
+
+async def at_cluster(method: str, url: str, body: dict[str, Any] | None = None) -> None:
+    """Change the simulated cluster."""
+    async with httpx.AsyncClient(timeout=10) as client:
+        (await client.request(method, url, json=body)).raise_for_status()
 
 
 async def deploy(team: Tenant, name: str, resources: dict[str, Any], **more: Any) -> str:

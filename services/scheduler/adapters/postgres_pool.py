@@ -15,6 +15,7 @@ from services.scheduler.adapters import requests, rows, statements
 from services.scheduler.domain.decision import Change, NodeChanged, TenantChanged
 from services.scheduler.domain.model import Cause, Input
 from services.scheduler.domain.policies import Policy
+from services.scheduler.domain.remembered import own
 from services.scheduler.domain.snapshot import LONG_AGO, Snapshot
 from services.scheduler.ports import Applied, Pending, SetAside, reservation_of, unreadable
 
@@ -27,7 +28,8 @@ class PostgresPoolStore:
         found = await _fetch(work, statements.POOL, pool=pool)
         reached = found[0] if found else None
         open_rows = await _fetch(work, statements.OPEN, pool=pool)
-        recent = await _fetch(work, statements.RECENT, pool=pool, memory_at=reached.memory_at if reached else 0)
+        memory, memory_at = own(policy, reached.memory, reached.memory_at) if reached else ("", 0)
+        recent = await _fetch(work, statements.RECENT, pool=pool, memory_at=memory_at)
         return Snapshot(
             pool,
             policy,
@@ -36,9 +38,9 @@ class PostgresPoolStore:
             reservations=[requests.reservation_from(row) for row in open_rows if row.state == "reserved"],
             waiting=[requests.waiting_from(row) for row in open_rows if row.waiting],
             claims=[requests.claim_from(row) for row in await _fetch(work, statements.CLAIMS, pool=pool)],
-            memory=reached.memory if reached else "",
-            memory_at=reached.memory_at if reached else 0,
-            recent=[requests.pods_from(row) for row in recent],
+            memory=memory,
+            memory_at=memory_at,
+            recent=[requests.seen_from(row) for row in reversed(recent)],
             now=reached.now if reached else LONG_AGO,
             applied=reached.applied if reached else 0,
             decided=reached.decided if reached else 0,

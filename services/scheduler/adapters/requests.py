@@ -12,7 +12,7 @@ from sqlalchemy import Row as SqlRow
 
 from schemas.resources import Allocation, Resources
 from services.scheduler.domain.model import Cause, Claim, Request, Reservation, Victim, Waiting
-from services.scheduler.domain.shape import Shape, shape_of
+from services.scheduler.domain.shape import Seen, seen_of
 
 
 def as_json(value: Any) -> str:
@@ -74,10 +74,9 @@ def waiting_from(row: SqlRow[Any]) -> Waiting:
     return Waiting(request_from(row), tuple(row.waiting), row.is_lost)
 
 
-def pods_from(row: SqlRow[Any]) -> tuple[Shape, int]:
-    """The shape that a request asked for, and how many pods of it."""
-    resources = Resources.model_validate_json(row.resources, extra="ignore")
-    return shape_of(resources), row.replicas * resources.workers
+def seen_from(row: SqlRow[Any]) -> Seen:
+    """What a policy remembers of a request."""
+    return seen_of(row.arrival, Resources.model_validate_json(row.resources, extra="ignore"), row.replicas)
 
 
 def allocations_json(allocations: tuple[Allocation, ...]) -> str:

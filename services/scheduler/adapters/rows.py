@@ -14,6 +14,7 @@ from schemas.tenant import GpuQuota
 from services.scheduler.adapters.requests import allocations_json, as_json, claim_json, request_json
 from services.scheduler.domain.decision import Decided, Drain, DrainWithdrawn, Lost, Numbered, Placed, Queued, Released
 from services.scheduler.domain.model import Claim, Node, Tenant
+from services.scheduler.domain.remembered import stored
 from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.ports import Recorded
 
@@ -40,7 +41,7 @@ def pool_row(snapshot: Snapshot) -> Row:
         snapshot.applied,
         snapshot.decided,
         snapshot.now,
-        snapshot.chooser.memory,
+        stored(snapshot.policy, snapshot.chooser),
         snapshot.memory_at,
     )
 

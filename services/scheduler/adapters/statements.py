@@ -53,11 +53,12 @@ OPEN = text(
 CLAIMS = text("SELECT reservation_id, claim::text AS claim FROM claims WHERE pool = :pool ORDER BY reservation_id")
 RECENT = text(
     """
-    SELECT (request->'resources')::text AS resources, (request->>'replicas')::integer AS replicas FROM reservations
-    WHERE pool = :pool AND arrival > :memory_at ORDER BY arrival LIMIT 5000
+    SELECT arrival, (request->'resources')::text AS resources, (request->>'replicas')::integer AS replicas
+    FROM reservations
+    WHERE pool = :pool AND arrival > :memory_at ORDER BY arrival DESC LIMIT 5000
     """
 )
-"""Enough for any policy: a memory is renewed after far fewer arrivals."""
+"""The newest first. Enough for any policy: a memory is renewed after far fewer arrivals."""
 PENDING = """
 SELECT id, tenant_id, type, data, input_id, input_position, origin FROM inputs
 WHERE pool = $1 AND applied IS NULL AND rejected IS NULL ORDER BY id LIMIT $2

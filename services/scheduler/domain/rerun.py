@@ -18,7 +18,7 @@ from services.scheduler.domain.policies.interface import Policy
 from services.scheduler.domain.snapshot import Snapshot
 
 REMEMBERED = 5000
-"""Requests from which a policy that takes over from another learns the pool's recent past; as many as the store gives."""
+"""Requests from which a policy that takes over from another learns the pool's recent past: what the store gives."""
 
 
 class Rerun:

@@ -31,3 +31,18 @@ def shape_of(resources: Resources) -> Shape:
     return Shape(
         resources.cpu_milli, resources.memory_mib, resources.gpu_count, milli, tuple(sorted(resources.gpu_models))
     )
+
+
+class Seen(NamedTuple):
+    """A request as a policy remembers it."""
+
+    arrival: int
+    """Number of its input among those that the pool applied."""
+    shape: Shape
+    pods: int
+    """Pods of this shape that were asked for."""
+
+
+def seen_of(arrival: int, resources: Resources, replicas: int) -> Seen:
+    """What a policy remembers of a request for so many replicas."""
+    return Seen(arrival, shape_of(resources), replicas * resources.workers)

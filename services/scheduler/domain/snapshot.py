@@ -18,7 +18,7 @@ from services.scheduler.domain.credits import Credits
 from services.scheduler.domain.model import Claim, Node, Request, Reservation, Tenant, Victim, Waiting
 from services.scheduler.domain.policies.interface import Policy
 from services.scheduler.domain.queue import Queue
-from services.scheduler.domain.shape import Shape, shape_of
+from services.scheduler.domain.shape import Seen, seen_of
 from services.scheduler.domain.shares import Shares
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,7 +52,7 @@ class Snapshot:
         claims: Iterable[Claim] = (),
         memory: str = "",
         memory_at: int = 0,
-        recent: Iterable[tuple[Shape, int]] = (),
+        recent: Iterable[Seen] = (),
         now: datetime = LONG_AGO,
         applied: int = 0,
         decided: int = 0,
@@ -65,8 +65,6 @@ class Snapshot:
         """The policy at work on the pool's nodes."""
         self.memory_at = memory_at
         """Number of the input with which the policy's memory changed last."""
-        for shape, pods in recent:
-            self.chooser.saw(shape, pods)
         self.tenants: dict[UUID, Tenant] = {}
         """Those that something was heard of; changed by `set_tenant` alone."""
         self.lenders: dict[UUID, Tenant] = {}
@@ -113,6 +111,8 @@ class Snapshot:
             self._hold(reservation)
         for claim in claims:
             self._keep(claim)
+        for seen in recent:
+            self._saw(seen)
 
     def knows(self, reservation_id: UUID) -> bool:
         """Whether the reservation was asked for or ended before."""
@@ -130,10 +130,7 @@ class Snapshot:
 
     def saw(self, request: Request) -> None:
         """The request belongs to the pool's recent past from now on."""
-        before = self.chooser.memory
-        self.chooser.saw(shape_of(request.resources), request.replicas * request.resources.workers)
-        if self.chooser.memory != before:
-            self.memory_at = request.arrival
+        self._saw(seen_of(request.arrival, request.resources, request.replicas))
 
     def next_due(self) -> datetime | None:
         """When time alone changes something, UTC: a deadline, a promise that was not kept; None when nothing is due
@@ -221,6 +218,12 @@ class Snapshot:
         self.cluster.observe(node)
         self.shares.nodes_changed()
         self.pods_when_empty.clear()
+
+    def _saw(self, seen: Seen) -> None:
+        before = self.chooser.memory
+        self.chooser.saw(seen.shape, seen.pods)
+        if self.chooser.memory != before:
+            self.memory_at = seen.arrival
 
     def _touch(self, request: Request) -> None:
         self.touched[request.reservation_id] = Touched(request.tenant_id, request.deployment_id, request)

@@ -205,6 +205,22 @@ async def test_what_is_never_placed_is_a_request_of_the_past_too(stores: Stores)
     assert shapes(await load(stores, policy=policy)) == shapes(in_memory(entries, policy)) == ("", 2, 0)
 
 
+async def test_another_policys_memory_is_not_read_but_learned_anew(stores: Stores) -> None:
+    """The operator set another policy, or a release changed this one: the requests are there still."""
+
+    class Newer(Remembering):
+        version = "3"
+
+    policy: Policy = Newer()
+    entries = await told(stores, node("n1", 8), tenant(), *(reserve(f"a{number}", gpus(1, 100)) for number in range(5)))
+    await run(stores, 1, policy=Remembering())
+    loaded = await load(stores, policy=policy)
+    assert shapes(loaded) == shapes(in_memory(entries, Remembering())) == ("3", 2, 5)
+    await told(stores, reserve("one more"))
+    await run(stores, 1, policy=policy)
+    assert shapes(await load(stores, policy=policy)) == ("6", 0, 8), "and what it has learned is stored as its own"
+
+
 def test_lives_are_told_whole() -> None:
     assert set(KNOWN) == set(LIVES)
     kinds = {type(each) for life in LIVES.values() for each in life}

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.scheduler.domain.decision import NodeChanged, Outcome, TenantChanged
 from services.scheduler.domain.model import Claim, Node, Request, Reservation, Tenant, Waiting
-from services.scheduler.domain.shape import shape_of
+from services.scheduler.domain.shape import seen_of
 from services.scheduler.domain.snapshot import Snapshot
 
 
@@ -54,7 +54,7 @@ class Shelf:
             memory=old.chooser.memory,
             memory_at=old.memory_at,
             recent=[
-                (shape_of(each.resources), each.replicas * each.resources.workers)
+                seen_of(each.arrival, each.resources, each.replicas)
                 for each in requests
                 if each.arrival > old.memory_at
             ],

@@ -19,7 +19,8 @@ from services.kit.persistence.unit_of_work import UnitOfWork
 from services.scheduler.domain.decision import NodeChanged
 from services.scheduler.domain.model import Claim, Input, Node, Request, Reservation, Tenant, Waiting
 from services.scheduler.domain.policies import Policy
-from services.scheduler.domain.shape import shape_of
+from services.scheduler.domain.remembered import own, stored
+from services.scheduler.domain.shape import seen_of
 from services.scheduler.domain.snapshot import LONG_AGO, Snapshot, Touched
 from services.scheduler.ports import Applied, Pending, Recorded, SetAside, reservation_of, unreadable
 from tests.fakes.kit.unit_of_work import InMemoryUnitOfWork, transaction
@@ -134,6 +135,7 @@ class InMemoryPoolStore:
     async def load(self, work: UnitOfWork, pool: str, policy: Policy) -> Snapshot:
         tables = self._database.tables
         reached = tables.reached.get(pool, Reached())
+        memory, memory_at = own(policy, reached.memory, reached.memory_at)
         nodes = sorted((rank, node) for (owner, _), (rank, node) in tables.nodes.items() if owner == pool)
         requests = sorted(tables.requests.values(), key=lambda request: request.arrival)
         return Snapshot(
@@ -145,11 +147,11 @@ class InMemoryPoolStore:
             waiting=[waiting for owner, waiting in tables.waiting.values() if owner == pool],
             claims=[claim for (owner, _), claim in sorted(tables.claims.items()) if owner == pool],
             recent=[
-                (shape_of(each.resources), each.replicas * each.resources.workers)
+                seen_of(each.arrival, each.resources, each.replicas)
                 for each in requests
-                if each.pool == pool and each.arrival > reached.memory_at
+                if each.pool == pool and each.arrival > memory_at
             ],
-            **reached._asdict(),
+            **reached._asdict() | {"memory": memory, "memory_at": memory_at},
         )
 
     async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending | SetAside]:
@@ -188,7 +190,7 @@ class InMemoryPoolStore:
             tables.claims.pop((pool, claimant), None)
             if claimant in snapshot.claims:
                 tables.claims[pool, claimant] = snapshot.claims[claimant]
-        memory = snapshot.chooser.memory
+        memory = stored(snapshot.policy, snapshot.chooser)
         tables.reached[pool] = Reached(snapshot.applied, snapshot.decided, snapshot.now, memory, snapshot.memory_at)
 
     def _keep(self, snapshot: Snapshot, reservation_id: UUID, touched: Touched) -> None:

@@ -32,7 +32,11 @@ from tests.fakes.scheduler.pool import Pool, placed
 
 def of(deployment: str, revision: int, number: int, **more: Any) -> ReserveCapacity:
     """So many GPUs for a revision of a deployment, named `deployment-revision`; a later revision is a surge."""
-    given: dict[str, Any] = {"revision": revision, "is_surge": revision > 1, "deployment_id": identity(deployment)} | more
+    given: dict[str, Any] = {
+        "revision": revision,
+        "is_surge": revision > 1,
+        "deployment_id": identity(deployment),
+    } | more
     return reserve(f"{deployment}-{revision}", replicas=number, **given)
 
 

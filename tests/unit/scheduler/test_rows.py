@@ -12,7 +12,7 @@ from services.scheduler.adapters.requests import (
     allocations_json,
     claim_from,
     claim_json,
-    pods_from,
+    seen_from,
     request_from,
     request_json,
     reservation_from,
@@ -20,7 +20,7 @@ from services.scheduler.adapters.requests import (
 )
 from services.scheduler.adapters.rows import tenant_from
 from services.scheduler.domain.model import Cause, Claim, Request, Victim
-from services.scheduler.domain.shape import shape_of
+from services.scheduler.domain.shape import Seen, shape_of
 from tests.fakes.scheduler.builders import NOW, TEAM, gpus, identity, quota
 
 ASKED = Request(
@@ -90,7 +90,8 @@ def test_a_field_that_a_newer_release_added_is_ignored() -> None:
     held = reservation_from(row(newer, places))
     assert (held.request, held.allocations, held.since) == (ASKED, PLACES, NOW)
     resources = json.dumps(kept["resources"] | NEWER)
-    assert pods_from(cast(Any, SimpleNamespace(resources=resources, replicas=3))) == (shape_of(ASKED.resources), 3)
+    seen = seen_from(cast(Any, SimpleNamespace(arrival=7, resources=resources, replicas=3)))
+    assert seen == Seen(7, shape_of(ASKED.resources), 3)
 
 
 def test_what_waits_of_a_reservation_says_whether_it_was_lost() -> None:

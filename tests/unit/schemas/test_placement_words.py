@@ -122,8 +122,8 @@ SENTENCES: list[tuple[EventData, str, str]] = [
         reserved(credit_milli=500),
         SCHEDULER,
         "The scheduler reserved 1.5 GPUs for stage 0 of revision 1: 2 replicas on node-1 (device 0), 1 replica on"
-        " node-2 (device 3). Decision 17 of pool default by policy packing 1: the tightest devices that fit. The tenant is"
-        " 0.5 GPU over its limit, until the rollout ends.",
+        " node-2 (device 3). Decision 17 of pool default by policy packing 1: the tightest devices that fit. The tenant"
+        " is 0.5 GPU over its limit, until the rollout ends.",
     ),
     (
         queued().model_copy(update={"estimated_start": SOON}),
