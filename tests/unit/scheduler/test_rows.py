@@ -12,10 +12,10 @@ from services.scheduler.adapters.requests import (
     allocations_json,
     claim_from,
     claim_json,
-    seen_from,
     request_from,
     request_json,
     reservation_from,
+    seen_from,
     waiting_from,
 )
 from services.scheduler.adapters.rows import tenant_from
