@@ -32,7 +32,14 @@ def start_session(folder: Path, temporary: Path) -> subprocess.Popen[str]:
     plugins = ("-p", "infra.local.pytest_plugin", "-p", "no:cacheprovider", "-p", "no:asyncio")
     command = (sys.executable, "-m", "pytest", "-q", "--import-mode=importlib", *plugins, "test_it.py")
     environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(Path(__file__).parents[3])}
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts
+    )
+
+
+def _heed_interrupts() -> None:
+    """A shell has its background jobs ignore SIGINT, and what they start inherits that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.mark.parametrize(("started", "how"), [("logs/postgres.log", signal.SIGINT), ("kafka/data", signal.SIGTERM)])
