@@ -52,6 +52,11 @@ class Past:
             pods.update(block)
         return pods or PRIOR
 
+    @property
+    def is_young(self) -> bool:
+        """Whether it is less than half of what is remembered: then each block tells much that is new."""
+        return 2 * self._pods < self._remembered
+
     def as_json(self) -> dict[str, Any]:
         """The complete blocks, each shape written once."""
         shapes = {shape: number for number, shape in enumerate(sorted(self.workload()))}
@@ -71,6 +76,16 @@ def past_of(told: dict[str, Any], remembered: int = REMEMBERED) -> Past:
     shapes = [Shape(cpu, memory, count, milli, tuple(models)) for cpu, memory, count, milli, models in told["shapes"]]
     blocks = [{shapes[number]: pods for number, pods in block} for block in told["blocks"]]
     return Past(remembered, blocks, told["fixed"])
+
+
+def workload_as_json(workload: Workload) -> list[Any]:
+    """A workload for a memory."""
+    return [[*shape, pods] for shape, pods in sorted(workload.items())]
+
+
+def workload_of(told: list[Any]) -> Workload:
+    """The workload that `workload_as_json` told."""
+    return {Shape(cpu, memory, count, milli, tuple(models)): pods for cpu, memory, count, milli, models, pods in told}
 
 
 def fixed_memory(workload: Workload) -> str:

@@ -21,19 +21,23 @@ from services.scheduler.domain.cluster import Cluster, Flags, Ints
 from services.scheduler.domain.policies.devices import tightest
 from services.scheduler.domain.policies.interface import Chooser
 from services.scheduler.domain.policies.offers import Offers, offers_of
-from services.scheduler.domain.policies.past import REMEMBERED, past_of
+from services.scheduler.domain.policies.past import REMEMBERED, past_of, workload_as_json, workload_of
 from services.scheduler.domain.policies.residual import STATES, Valuation, best_device, nothing_kept, score
 from services.scheduler.domain.policies.scarcity import room_now, room_when_empty, wants_of, weights_of
 from services.scheduler.domain.policies.scoring import ScoringChooser
 from services.scheduler.domain.policies.workload import classes_of
 from services.scheduler.domain.shape import Shape
 
+OFFERED_BLOCKS = 4
+"""Blocks after which the sequences of offers are made anew; what a node would be left with is kept meanwhile, which is
+most of the work. Weights are found anew with each block."""
+
 
 class ResidualValue:
     """Keeps what is left valuable."""
 
     name = "residual_value"
-    version = "1"
+    version = "2"
     idea = "least loss of what is left"
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
@@ -53,6 +57,10 @@ class ResidualValueChooser(ScoringChooser):
         told = json.loads(memory) if memory else {}
         self._past = past_of(told.get("past", {}), remembered)
         self._weights: list[int] = told.get("weights", [])
+        self._offered = workload_of(told["offered"]) if "offered" in told else self._past.workload()
+        """What the sequences of offers are made of: the workload of some blocks ago."""
+        self._offered_for: int = told.get("offered_for", 0)
+        """Blocks since then."""
         self._nodes = b""
         self._states = nothing_kept()
         self._valuation = self._valued_now(1)
@@ -62,9 +70,20 @@ class ResidualValueChooser(ScoringChooser):
         if self._past.saw(shape, pods):
             wants = wants_of(classes_of(self._past.workload()), self._cluster)
             self._weights = weights_of(wants, room_now(self._cluster)).tolist()
-            told = {"past": self._past.as_json(), "weights": self._weights}
-            self.memory = json.dumps(told, separators=(",", ":"))
+            self._offered_for += 1
+            if self._past.is_young or self._offered_for >= OFFERED_BLOCKS:
+                self._offered, self._offered_for = self._past.workload(), 0
+            self._remember()
             self._expect()
+
+    def _remember(self) -> None:
+        told = {
+            "past": self._past.as_json(),
+            "weights": self._weights,
+            "offered": workload_as_json(self._offered),
+            "offered_for": self._offered_for,
+        }
+        self.memory = json.dumps(told, separators=(",", ":"))
 
     def scores(self, cluster: Cluster, rows: Ints, shape: Shape) -> Ints:
         """0 where nothing is lost, -1 for each tenth of a GPU."""
@@ -103,7 +122,7 @@ class ResidualValueChooser(ScoringChooser):
             self._nodes = _capacity(self._cluster)
             weights = weights_of(wants, room_when_empty(self._cluster))
         size_weights = np.add.reduceat(weights, wants.size[:, 2]) if weights.size else weights
-        return Valuation(offers_of(classes, self._cluster), wants, weights, size_weights, epoch)
+        return Valuation(offers_of(classes_of(self._offered), self._cluster), wants, weights, size_weights, epoch)
 
 
 def _capacity(cluster: Cluster) -> bytes:
