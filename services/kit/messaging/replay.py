@@ -7,6 +7,7 @@ order of the log; a caller who wants one order over partitions sorts by log-appe
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ __all__ = ["Replayed", "partition_of", "partitions_to_read", "read", "replay"]
 
 STALL_SECONDS = 20.0
 """A partition that gives nothing for so long while there is more is given up."""
+_LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+"""What a broker says about a partition without a leader."""
 BATCH = 500
 """Messages taken from the client at once."""
 
@@ -91,13 +94,28 @@ def _settings(bootstrap: str) -> dict[str, str | bool | int]:
     }
 
 
+def _ends(consumer: Consumer, partition: TopicPartition, seconds: float) -> tuple[int, int]:
+    """The first offset and the one after the last; a partition that was just made, or moves, has no leader for a
+    moment."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            start, end = consumer.get_watermark_offsets(partition, timeout=seconds)
+        except KafkaException as error:
+            if error.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return start, end
+
+
 def _spans(consumer: Consumer, topic: Topic, key: str | None, seconds: float) -> list[_Span]:
     seen = consumer.list_topics(topic.name, timeout=seconds).topics[topic.name]
     if seen.error is not None:
         raise PermanentError(f"Kafka: topic {topic.name}: {seen.error.str()}")
     spans = []
     for partition in partitions_to_read(topic, key, len(seen.partitions)):
-        start, end = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=seconds)
+        start, end = _ends(consumer, TopicPartition(topic.name, partition), seconds)
         if start < end:
             spans.append(_Span(topic.name, partition, start, end))
     return spans
