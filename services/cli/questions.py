@@ -112,11 +112,7 @@ def what_if(
     more = given(priority=priority, preemptible=preemptible, expected_seconds=expected_seconds)
     asked = more | given(replicas=replicas, pool=pool, tenant_id=_tenant(context, tenant))
     answer = ask(context, "what-if", question, lambda: body_of(file, resources, asked), wait)
-    if as_json:
-        return show_one(answer, {}, as_json)
-    if answer["answered_at"] is None:
-        return later("what-if", answer)
-    return show_one(answer, ANSWER_FIELDS, as_json)
+    show_answer("what-if", answer, ANSWER_FIELDS, as_json)
 
 
 def defragment(
@@ -141,15 +137,10 @@ def defragment(
     resources = resources_of(gpu, gpu_model, cpu, memory, mig, workers, topology)
     asked = given(replicas=replicas, priority=priority, pool=pool, tenant_id=_tenant(context, tenant))
     answer = ask(context, "defragmentation", question, lambda: body_of(file, resources, asked), wait)
-    if as_json:
-        return show_one(answer, {}, as_json)
-    if answer["answered_at"] is None:
-        return later("defragment", answer)
-    show_one(answer, PLAN_FIELDS, as_json)
-    if answer["moves"]:
+    show_answer("defragment", answer, PLAN_FIELDS, as_json)
+    if answer["moves"] and not as_json:
         typer.echo()
         show_list([{"number": n} | move for n, move in enumerate(answer["moves"], 1)], MOVE_FIELDS, as_json)
-    return None
 
 
 def _tenant(context: typer.Context, tenant: str | None) -> str | None:
@@ -164,6 +155,8 @@ def ask(context: typer.Context, kind: str, earlier: UUID | None, body: Callable[
     return api.post(f"/capacity/{kind}", body(), wait=f"{wait}s")
 
 
-def later(command: str, answer: Json) -> None:
-    """Say where the answer will be."""
-    typer.echo(f"no answer yet; look again with: taxiway capacity {command} --question {answer['question_id']}")
+def show_answer(command: str, answer: Json, fields: dict[str, Cell], as_json: bool) -> None:
+    """The answer; or, to people, where it will be."""
+    if as_json or answer["answered_at"] is not None:
+        return show_one(answer, fields, as_json)
+    return typer.echo(f"no answer yet; look again with: taxiway capacity {command} --question {answer['question_id']}")

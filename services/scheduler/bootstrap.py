@@ -31,8 +31,7 @@ def build(
 
     The consumer comes last, so that it stops first: what it recorded is still decided and sent.
     """
-    policy = policy_named(settings.policy)
-    warm_up(policy)  # before anything waits for it
+    warm_up(policy_named(settings.policy))  # before anything waits for it
     dsn = settings.postgres_dsn.get_secret_value()
     kit = Kit("scheduler", platform, dsn, clock=clock, reached=reached)
     wakes = {pool: asyncio.Event() for pool in settings.pools}

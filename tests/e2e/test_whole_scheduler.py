@@ -72,8 +72,7 @@ async def test_who_may_be_drained_makes_room_and_comes_back(whole: Whole, team: 
 
     assert len(await nodes_of(team.client, urgent)) == 1
     assert len(await nodes_of(team.client, cheap)) == free - 1
-    queue = await whole.operator.get("/capacity/queue")
-    assert queue is not None
+    await eventually("the drained replica in the queue", lambda: waits(whole.operator, cheap))
     await team.client.accepted("DELETE", f"/deployments/{urgent}")
 
     async def is_back() -> bool:
@@ -122,6 +121,12 @@ async def nodes_of(client: Client, deployment: str) -> list[str]:
     """Nodes of the deployment's pods."""
     placement = await client.get(f"/deployments/{deployment}/placement")
     return [place["node"] for held in placement["reservations"] for place in held["allocations"]]
+
+
+async def waits(operator: Client, deployment: str) -> bool:
+    """Whether something of the deployment stands in the queue of a pool."""
+    queues = (await operator.get("/capacity/queue"))["queues"]
+    return deployment in [entry["deployment_id"] for queue in queues for entry in queue["entries"]]
 
 
 async def what_if(client: Client, resources: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Report(ContractModel):
     length: int
     """Requests that wait, of all tenants."""
     gpu_milli: int
-    """Thousandths of a GPU that those of them need that were listed, the first 1,000."""
+    """Thousandths of a GPU that those of them need that were listed, the first `MOST_ENTRIES`."""
     entries: tuple[QueueEntry, ...]
     hints: tuple[CapacityHint, ...]
 
@@ -46,9 +46,9 @@ class Queue(ContractModel):
     length: int
     """Requests that wait, of all tenants."""
     gpu_milli: int
-    """Thousandths of a GPU that they need, the first 1,000 of them."""
+    """Thousandths of a GPU that they need, the first `MOST_ENTRIES` of them."""
     entries: tuple[Waiter, ...]
-    """The caller's, in the order in which they are tried; an operator sees the first 1,000 of all."""
+    """The caller's, in the order in which they are tried; an operator sees the first `MOST_ENTRIES` of all."""
 
 
 class Hints(ContractModel):

@@ -132,7 +132,7 @@ def replicas_of(
     request, cluster = held.request, snapshot.cluster
     tier, gpu_milli, age = ORDER.index(reason), request.resources.total_gpu_milli, -held.since.timestamp()
     identity = request.reservation_id.int
-    is_guarded = request.tenant_id != claimant and request.tenant_id in snapshot.have_quotas
+    is_guarded = request.tenant_id != claimant and request.tenant_id in snapshot.quotas.tenants
     for replica in replicas:
         is_last = replica == replicas[0]
         model = cluster.nodes[cluster.row_of[pods[replica][0].node]].gpu_model if gpu_milli else ""

@@ -6,8 +6,7 @@ from services.scheduler.domain.claims import lifted
 from services.scheduler.domain.cluster import Flags
 from services.scheduler.domain.decision import Decision, Placed, Queued
 from services.scheduler.domain.explain import alternatives_of, explain
-from services.scheduler.domain.limits import Refusal
-from services.scheduler.domain.limits import may_start as may_start
+from services.scheduler.domain.limits import Refusal, may_start
 from services.scheduler.domain.model import Request, Waiting
 from services.scheduler.domain.place import UNRANKED, Placement, can_take_all, place
 from services.scheduler.domain.promise import may_run_before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 from uuid import UUID
 
 from schemas.capacity import CapacityAnswer
@@ -164,6 +164,11 @@ class TenantChanged:
     """A tenant may hold this from now on."""
 
     tenant: Tenant
+
+
+def is_numbered(outcome: Outcome) -> TypeGuard[Numbered]:
+    """Whether it takes a number of the pool."""
+    return not isinstance(outcome, Answered | NodeChanged | TenantChanged)
 
 
 Change: TypeAlias = NodeChanged | TenantChanged

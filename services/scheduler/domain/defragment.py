@@ -18,10 +18,10 @@ from schemas.capacity import AskDefragmentation, DefragmentationPlanned, Move
 from schemas.resources import Allocation, Resources, Topology
 from services.scheduler.domain.claims import draining
 from services.scheduler.domain.cluster import Cluster, Flags
-from services.scheduler.domain.decide import may_start, try_to_place
+from services.scheduler.domain.decide import try_to_place
 from services.scheduler.domain.errors import InconsistentError
 from services.scheduler.domain.feasibility import right_model
-from services.scheduler.domain.limits import Refusal
+from services.scheduler.domain.limits import Refusal, may_start
 from services.scheduler.domain.model import Request, Waiting
 from services.scheduler.domain.place import place_pod
 from services.scheduler.domain.reasons import never, why

@@ -80,19 +80,19 @@ def within_quotas(snapshot: Snapshot, request: Request, gpu_milli: int) -> Flags
     """
     if gpu_milli == 0 or request.tenant_id == PLATFORM_TENANT:
         return None
-    if request.tenant_id not in snapshot.have_quotas and not snapshot.lenders:
+    if request.tenant_id not in snapshot.quotas.tenants and not snapshot.quotas.lenders:
         return None
     tenant = snapshot.tenant(request.tenant_id)
     refused = _refused(snapshot, tenant, ALL, gpu_milli)
     if refused is not None:
         return refused
-    if not snapshot.models_with_quotas:
+    if not snapshot.quotas.models:
         return None
     cluster = snapshot.cluster
     candidates = right_model(cluster, request.resources)
     refusals: list[Refusal] = []
     allowed = candidates
-    for model in sorted(snapshot.models_with_quotas):
+    for model in sorted(snapshot.quotas.models):
         rows = candidates & np.isin(cluster.model, cluster.model_codes([model]))
         refused = _refused(snapshot, tenant, model, gpu_milli) if rows.any() else None
         if refused is not None:
@@ -136,7 +136,7 @@ def _refused(snapshot: Snapshot, tenant: Tenant, model: str, gpu_milli: int) -> 
 def _withheld(snapshot: Snapshot, tenant_id: UUID, model: str) -> int:
     """Thousandths of the model that other tenants are guaranteed, do not use, and do not lend."""
     total = 0
-    for other in snapshot.lenders.values():
+    for other in snapshot.quotas.lenders.values():
         quota = quota_of(other, model)
         if other.tenant_id == tenant_id or quota is None or quota.lending_limit_milli is None:
             continue

@@ -35,10 +35,9 @@ def place(
 ) -> Placement | None:
     """Places for all workers of these replicas on the allowed nodes; None when not all fit. Nothing is taken."""
     for rows in _areas(cluster, resources, len(replicas) * resources.workers, allowed):
-        first = _ranking(chooser, resources, rows)
         allocations = _place(cluster, chooser, resources, replicas, rows)
         if allocations is not None:
-            return Placement(allocations, first)
+            return Placement(allocations, _ranking(chooser, resources, rows))
     return None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from uuid import UUID
 
 from schemas.resources import Allocation, Topology
 from services.scheduler.domain.candidates import Candidate, candidates_for, guaranteed_models
@@ -31,6 +32,14 @@ class Drainage:
     """The cheapest first."""
     allocations: tuple[Allocation, ...]
     """One a pod, by replica and worker."""
+
+    @property
+    def by_reservation(self) -> dict[UUID, list[Candidate]]:
+        """The victims of each reservation, by replica; reservations in the order of their cheapest."""
+        found: dict[UUID, list[Candidate]] = {}
+        for each in self.victims:
+            found.setdefault(each.reservation.request.reservation_id, []).append(each)
+        return {one: sorted(those, key=lambda each: each.replica) for one, those in found.items()}
 
     @property
     def cost(self) -> tuple[int, int, int, int]:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from schemas.placement import PlacementEvent
 from services.scheduler.domain.apply import apply
-from services.scheduler.domain.decision import Answered, Decided, NodeChanged, Rejected, TenantChanged
+from services.scheduler.domain.decision import Decided, Rejected, is_numbered
 from services.scheduler.domain.events import event_of, record_for
 from services.scheduler.domain.model import Input, Request
 from services.scheduler.domain.policies.interface import Policy
@@ -45,7 +45,7 @@ class Rerun:
         outcomes = apply(snapshot, entry, at)
         events = []
         for outcome in outcomes:
-            if isinstance(outcome, Answered | NodeChanged | TenantChanged):
+            if not is_numbered(outcome):
                 continue
             if isinstance(outcome, Decided) and not isinstance(outcome.decision, Rejected):
                 self._remember(outcome.request)

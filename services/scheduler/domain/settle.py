@@ -12,7 +12,7 @@ from services.scheduler.domain.decide import queued, try_to_place_on
 from services.scheduler.domain.decision import Decided, Drain, Numbered, Placed, Queued
 from services.scheduler.domain.limits import Refusal, may_start
 from services.scheduler.domain.model import Claim, Victim, Waiting
-from services.scheduler.domain.preemption import Drainage, drainage_for
+from services.scheduler.domain.preemption import drainage_for
 from services.scheduler.domain.promise import (
     give_way,
     head_of,
@@ -170,27 +170,23 @@ def drain_for(snapshot: Snapshot, waiting: Waiting) -> list[Numbered]:
         drainage = drainage_for(snapshot, waiting)
     if drainage is None:
         return []
-    victims = _victims(drainage)
+    parts = dict(sorted(drainage.by_reservation.items()))
+    victims = tuple(Victim(one, tuple(each.replica for each in those)) for one, those in parts.items())
     snapshot.claim(Claim(waiting.reservation_id, waiting.request.resources, drainage.allocations, victims))
     request = waiting.request
     detail = f"a request of priority {request.priority} needs room for {waiting.gpu_milli} milli-GPU"
-    drains = []
-    for victim in victims:
-        held = snapshot.reservations[victim.reservation_id]
-        reason = next(
-            each.reason for each in drainage.victims if each.reservation.request.reservation_id == victim.reservation_id
+    drains = [
+        Drain(
+            request=those[0].reservation.request,
+            replicas=victim.replicas,
+            gpu_milli=sum(each.gpu_milli for each in those),
+            reason=min(those, key=drainage.victims.index).reason,
+            claimant=request.reservation_id,
+            detail=detail,
         )
-        gpu_milli = held.part(victim.replicas).gpu_milli
-        drains.append(Drain(held.request, victim.replicas, gpu_milli, reason, request.reservation_id, detail))
+        for victim, those in zip(victims, parts.values(), strict=True)
+    ]
     return [Decided(request, queued(snapshot, waiting)), *drains]
-
-
-def _victims(drainage: Drainage) -> tuple[Victim, ...]:
-    replicas: dict[object, list[int]] = {}
-    for each in drainage.victims:
-        replicas.setdefault(each.reservation.request.reservation_id, []).append(each.replica)
-    ids = sorted({each.reservation.request.reservation_id for each in drainage.victims})
-    return tuple(Victim(reservation_id, tuple(sorted(replicas[reservation_id]))) for reservation_id in ids)
 
 
 def _try(snapshot: Snapshot, waiting: Waiting, allowed: Flags | None) -> Placed | None:

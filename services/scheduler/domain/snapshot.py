@@ -18,6 +18,7 @@ from services.scheduler.domain.credits import Credits
 from services.scheduler.domain.model import Claim, Node, Request, Reservation, Tenant, Victim, Waiting
 from services.scheduler.domain.policies.interface import Policy
 from services.scheduler.domain.queue import Queue
+from services.scheduler.domain.quota_index import QuotaIndex
 from services.scheduler.domain.shape import Seen, seen_of
 from services.scheduler.domain.shares import Shares
 
@@ -67,12 +68,7 @@ class Snapshot:
         """Number of the input with which the policy's memory changed last."""
         self.tenants: dict[UUID, Tenant] = {}
         """Those that something was heard of; changed by `set_tenant` alone."""
-        self.lenders: dict[UUID, Tenant] = {}
-        """Those that have guarantees which they do not lend whole."""
-        self.have_quotas: set[UUID] = set()
-        """Those that have guarantees or limits by GPU model."""
-        self.models_with_quotas: set[str] = set()
-        """GPU models that somebody has guarantees or limits of, apart from those for all models."""
+        self.quotas = QuotaIndex()
         self.shares = Shares(self.cluster)
         self.credits = Credits()
         self.pods_when_empty: dict[Resources, int] = {}
@@ -105,6 +101,16 @@ class Snapshot:
         """Number of the input that was applied last."""
         self.decided = decided
         """Number of the decision that was taken last."""
+        self._restore(tenants, reservations, claims, recent)
+
+    def _restore(
+        self,
+        tenants: Iterable[Tenant],
+        reservations: Iterable[Reservation],
+        claims: Iterable[Claim],
+        recent: Iterable[Seen],
+    ) -> None:
+        """Take what was stored. What the policy saw comes last: it may look at what is free."""
         for tenant in tenants:
             self.set_tenant(tenant)
         for reservation in reservations:
@@ -204,14 +210,7 @@ class Snapshot:
     def set_tenant(self, tenant: Tenant) -> None:
         """The tenant may hold this from now on."""
         self.tenants[tenant.tenant_id] = tenant
-        self.lenders.pop(tenant.tenant_id, None)
-        self.have_quotas.discard(tenant.tenant_id)
-        if tenant.quotas:
-            self.have_quotas.add(tenant.tenant_id)
-        if any(quota.lending_limit_milli is not None for quota in tenant.quotas):
-            self.lenders[tenant.tenant_id] = tenant
-        quotas = (quota for each in self.have_quotas for quota in self.tenants[each].quotas)
-        self.models_with_quotas = {quota.gpu_model for quota in quotas if quota.gpu_model}
+        self.quotas.set(tenant)
 
     def observe(self, node: Node) -> None:
         """The node has this capacity from now on."""

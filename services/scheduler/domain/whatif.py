@@ -133,13 +133,10 @@ def _answer(snapshot: Snapshot, asked: AskWhatIf, decision: Decision) -> WhatIfA
 
 
 def _evictions(drainage: Drainage) -> tuple[Eviction, ...]:
-    replicas: dict[UUID, list[int]] = {}
-    requests: dict[UUID, Request] = {}
-    for victim in drainage.victims:
-        request = victim.reservation.request
-        requests[request.reservation_id] = request
-        replicas.setdefault(request.reservation_id, []).append(victim.replica)
-    return tuple(_eviction(request, tuple(sorted(replicas[each]))) for each, request in requests.items())
+    return tuple(
+        _eviction(victims[0].reservation.request, tuple(each.replica for each in victims))
+        for victims in drainage.by_reservation.values()
+    )
 
 
 def _eviction(request: Request, replicas: tuple[int, ...]) -> Eviction:

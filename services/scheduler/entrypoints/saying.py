@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
-from typing import Any, TypeGuard
+from typing import Any
 
 from loguru import logger
 
@@ -20,12 +19,11 @@ from services.scheduler.domain.decision import (
     Decided,
     NodeChanged,
     Numbered,
-    Outcome,
     Released,
     TenantChanged,
+    is_numbered,
 )
-from services.scheduler.domain.events import event_of
-from services.scheduler.domain.model import Cause
+from services.scheduler.domain.events import cause_of, event_of, record_for
 from services.scheduler.domain.snapshot import Snapshot
 from services.scheduler.entrypoints.steps import Step
 from services.scheduler.ports import Applied, Recorded
@@ -78,29 +76,10 @@ class Speaker:
 
     def _say(self, work: UnitOfWork, snapshot: Snapshot, outcome: Numbered, step: Step) -> Recorded:
         """Number the outcome and emit its event, on behalf of what asked for it."""
-        snapshot.decided += 1
-        cause = outcome.cause if isinstance(outcome, Released) else outcome.request.cause
-        record = self._record(snapshot.decided, cause, step.number, step.at)
-        event = work.emit(event_of(outcome, record), Origin.from_json(cause.origin).by(ACTOR))
+        record = record_for(snapshot, outcome, step.number, step.at)
+        event = work.emit(event_of(outcome, record), Origin.from_json(cause_of(outcome).origin).by(ACTOR))
         work.after_commit(partial(_count, record, outcome, event))
         return Recorded(outcome, record)
-
-    def _record(self, number: int, cause: Cause, input_number: int, at: datetime) -> DecisionRecord:
-        return DecisionRecord(
-            pool=self._pool,
-            number=number,
-            policy=self._policy,
-            policy_version=self._policy_version,
-            decided_at=at,
-            input_id=cause.input_id,
-            input_position=cause.input_position,
-            input_number=input_number,
-        )
-
-
-def is_numbered(outcome: Outcome) -> TypeGuard[Numbered]:
-    """Whether it takes a number of the pool."""
-    return not isinstance(outcome, Answered | NodeChanged | TenantChanged)
 
 
 def outcome_name(outcome: Numbered) -> str:
