@@ -72,8 +72,7 @@ class Snapshot:
         self.shares = Shares(self.cluster)
         self.credits = Credits()
         self.pods_when_empty: dict[Resources, int] = {}
-        """Pods of a demand that the nodes could hold if nothing were reserved, as far as it was asked; forgotten when a
-        node changes."""
+        """Pods of a demand that empty nodes could hold, as far as it was asked; forgotten when a node changes."""
         self.reservations: dict[UUID, Reservation] = {}
         """What is set aside now, by reservation id."""
         self.timed: dict[UUID, datetime] = {}
