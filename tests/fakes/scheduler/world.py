@@ -20,12 +20,12 @@ from services.scheduler.domain.decision import (
     Queued,
     Rejected,
     Released,
+    is_numbered,
 )
 from services.scheduler.domain.model import Request
 from services.scheduler.domain.policies import policy_named
 from services.scheduler.domain.settle import settle
 from services.scheduler.domain.snapshot import Snapshot
-from services.scheduler.entrypoints.saying import is_numbered
 from tests.fakes.scheduler.builders import NOW, TEAM, entry, time_passed
 from tests.fakes.scheduler.shelf import Shelf
 from tests.fakes.scheduler.truths import check, content
