@@ -17,7 +17,7 @@ from services.scheduler.domain.apply import apply
 from services.scheduler.domain.decision import Decided, Drain, Outcome, Placed
 from services.scheduler.domain.model import Cause, Input
 from services.scheduler.domain.policies import policy_named
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.pool.snapshot import Snapshot
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bench.placement.trace import Pod
 from schemas.resources import WHOLE_GPU_MILLI
 from services.scheduler.domain.model import Node
-from services.scheduler.domain.shape import Shape
+from services.scheduler.domain.nodes.shape import Shape
 
 OVERLOAD_PERCENT = 130
 """GPU that is asked for in the end, in percent of what the nodes have."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from bench.placement.arrivals import Run
 from schemas.resources import Allocation, Resources
-from services.scheduler.domain.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.interface import Policy
-from services.scheduler.domain.shape import Shape
 
 
 @dataclass(frozen=True, slots=True)

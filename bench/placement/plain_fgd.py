@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.placement.arrivals import Run
-from services.scheduler.domain.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.fgd import Typical, typical_classes, typical_on
 from services.scheduler.domain.policies.fitting import fits
 from services.scheduler.domain.policies.workload import Workload
-from services.scheduler.domain.shape import Shape
 
 
 def plain_fgd_rate(run: Run, workload: Workload, pods: int) -> float:

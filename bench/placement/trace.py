@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from services.scheduler.domain.model import Node
-from services.scheduler.domain.shape import Shape
+from services.scheduler.domain.nodes.shape import Shape
 
 
 class Pod(NamedTuple):

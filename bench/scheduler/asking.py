@@ -10,7 +10,7 @@ from bench.placement.trace import Pod
 from schemas.placement import PlacementCommand, ReleaseCapacity, ReserveCapacity
 from schemas.resources import Resources
 from services.kit.ids import new_id
-from services.scheduler.domain.shape import Shape
+from services.scheduler.domain.nodes.shape import Shape
 
 POOL = "default"
 

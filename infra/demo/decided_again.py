@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.scheduler.domain.comparison import Summary, differences, summary
+from services.scheduler.domain.audit.comparison import Summary, differences, summary
 from services.scheduler.domain.policies import policy_named
 from services.scheduler.entrypoints.replay import Check, check, read_recording, series_by, series_of
 

@@ -15,7 +15,7 @@ from services.cli.output import AsJson, Cell, print_json, show_list, show_one
 from services.cli.session import session_of
 
 if TYPE_CHECKING:
-    from services.scheduler.domain.comparison import Difference, Fate
+    from services.scheduler.domain.audit.comparison import Difference, Fate
     from services.scheduler.entrypoints.replay import Check, Recording
 
 app = typer.Typer(help="Apply the log once more: audit what was decided, try another policy.", no_args_is_help=True)
@@ -123,7 +123,7 @@ def _first(found: Check) -> str | None:
 
 
 def _other(recording: Recording, name: str, limit: int) -> Json:
-    from services.scheduler.domain.comparison import differences, summary
+    from services.scheduler.domain.audit.comparison import differences, summary
     from services.scheduler.domain.errors import UnknownPolicyError
     from services.scheduler.domain.policies import policy_named
     from services.scheduler.entrypoints.replay import series_by, series_of

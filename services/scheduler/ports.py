@@ -15,7 +15,7 @@ from services.kit.persistence.unit_of_work import UnitOfWork
 from services.scheduler.domain.decision import Change, Numbered
 from services.scheduler.domain.model import Cause, Input
 from services.scheduler.domain.policies import Policy
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.pool.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

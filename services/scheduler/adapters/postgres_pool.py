@@ -15,8 +15,8 @@ from services.scheduler.adapters import requests, rows, statements
 from services.scheduler.domain.decision import Change, NodeChanged, TenantChanged
 from services.scheduler.domain.model import Cause, Input
 from services.scheduler.domain.policies import Policy
-from services.scheduler.domain.remembered import own
-from services.scheduler.domain.snapshot import LONG_AGO, Snapshot
+from services.scheduler.domain.pool.remembered import own
+from services.scheduler.domain.pool.snapshot import LONG_AGO, Snapshot
 from services.scheduler.ports import Applied, Pending, SetAside, reservation_of, unreadable
 
 

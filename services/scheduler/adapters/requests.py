@@ -12,7 +12,7 @@ from sqlalchemy import Row as SqlRow
 
 from schemas.resources import Allocation, Resources
 from services.scheduler.domain.model import Cause, Claim, Request, Reservation, Victim, Waiting
-from services.scheduler.domain.shape import Seen, seen_of
+from services.scheduler.domain.nodes.shape import Seen, seen_of
 
 
 def as_json(value: Any) -> str:

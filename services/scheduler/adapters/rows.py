@@ -14,8 +14,8 @@ from schemas.tenant import GpuQuota
 from services.scheduler.adapters.requests import allocations_json, as_json, claim_json, request_json
 from services.scheduler.domain.decision import Decided, Drain, DrainWithdrawn, Lost, Numbered, Placed, Queued, Released
 from services.scheduler.domain.model import Claim, Node, Tenant
-from services.scheduler.domain.remembered import stored
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.pool.remembered import stored
+from services.scheduler.domain.pool.snapshot import Snapshot
 from services.scheduler.ports import Recorded
 
 Row = tuple[Any, ...]

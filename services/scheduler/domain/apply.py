@@ -18,8 +18,7 @@ from schemas.node import NodeObserved, NodeRemoved
 from schemas.placement import QueueReason, ReleaseCapacity, ReserveCapacity
 from schemas.tenant import PlanChanged, TenantCreated, TenantResumed, TenantSuspended
 from services.scheduler.domain.asking import request_of
-from services.scheduler.domain.claims import drop_broken, gone, withdraw
-from services.scheduler.domain.decide import decide
+from services.scheduler.domain.deciding.decide import decide
 from services.scheduler.domain.decision import (
     Answered,
     Decided,
@@ -31,13 +30,14 @@ from services.scheduler.domain.decision import (
     Released,
     TenantChanged,
 )
-from services.scheduler.domain.defragment import plan_moves
 from services.scheduler.domain.errors import UnexpectedInputError
-from services.scheduler.domain.losses import losses
 from services.scheduler.domain.model import Input, Node, Tenant, Waiting
+from services.scheduler.domain.pool.claims import drop_broken, gone, withdraw
+from services.scheduler.domain.pool.losses import losses
+from services.scheduler.domain.pool.snapshot import Snapshot
+from services.scheduler.domain.questions.defragment import plan_moves
+from services.scheduler.domain.questions.whatif import what_if
 from services.scheduler.domain.settle import enqueue, place_at_once, settle
-from services.scheduler.domain.snapshot import Snapshot
-from services.scheduler.domain.whatif import what_if
 
 
 def apply(snapshot: Snapshot, entry: Input, at: datetime) -> list[Outcome]:

@@ -8,7 +8,7 @@ from schemas.deployment import DeploymentRequested
 from schemas.placement import ReserveCapacity
 from services.scheduler.domain.errors import UnexpectedInputError
 from services.scheduler.domain.model import Input, Request
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.pool.snapshot import Snapshot
 
 
 def request_of(snapshot: Snapshot, entry: Input) -> Request:

@@ -6,14 +6,16 @@ from collections.abc import Hashable
 from dataclasses import replace
 from itertools import takewhile
 
-from services.scheduler.domain.claims import lifted, withdraw
-from services.scheduler.domain.cluster import Flags
-from services.scheduler.domain.decide import queued, try_to_place_on
+from services.scheduler.domain.deciding.decide import queued, try_to_place_on
 from services.scheduler.domain.decision import Decided, Drain, Numbered, Placed, Queued
-from services.scheduler.domain.limits import Refusal, may_start
+from services.scheduler.domain.draining.preemption import drainage_for
 from services.scheduler.domain.model import Claim, Victim, Waiting
-from services.scheduler.domain.preemption import drainage_for
-from services.scheduler.domain.promise import (
+from services.scheduler.domain.nodes.cluster import Flags
+from services.scheduler.domain.pool.claims import lifted, withdraw
+from services.scheduler.domain.pool.limits import Refusal, may_start
+from services.scheduler.domain.pool.queue import alike
+from services.scheduler.domain.pool.snapshot import Snapshot
+from services.scheduler.domain.waiting.promise import (
     give_way,
     head_of,
     is_drained_for,
@@ -21,9 +23,7 @@ from services.scheduler.domain.promise import (
     promised,
     renew_promise,
 )
-from services.scheduler.domain.queue import alike
-from services.scheduler.domain.snapshot import Snapshot
-from services.scheduler.domain.turns import Turns, turn_of
+from services.scheduler.domain.waiting.turns import Turns, turn_of
 
 SEARCHED = 2
 """Requests that others may be asked to drain for in one pass: each search costs as much as there is to drain."""

@@ -20,8 +20,8 @@ from services.kit.observability import metrics
 from services.kit.persistence.leases import Lease
 from services.kit.persistence.unit_of_work import UnitOfWork
 from services.scheduler.domain.policies import Policy
-from services.scheduler.domain.report import report
-from services.scheduler.domain.snapshot import LONG_AGO, Snapshot
+from services.scheduler.domain.pool.snapshot import LONG_AGO, Snapshot
+from services.scheduler.domain.questions.report import report
 from services.scheduler.entrypoints.saying import Speaker
 from services.scheduler.entrypoints.steps import InapplicableError, take_steps
 from services.scheduler.ports import Pending, PoolStore, SetAside

@@ -19,11 +19,11 @@ from schemas.tenant import PLATFORM_TENANT, TenantEvent
 from schemas.topics import PLACEMENT_EVENTS, PLACEMENT_LOG, SCHEDULER_QUEUE, Topic, topics_of
 from services.kit.errors import PermanentError
 from services.kit.messaging.replay import Replayed, replay
-from services.scheduler.domain.comparison import Series
+from services.scheduler.domain.audit.comparison import Series
+from services.scheduler.domain.audit.rerun import Rerun
 from services.scheduler.domain.model import Cause, Input
 from services.scheduler.domain.policies import policy_named
 from services.scheduler.domain.policies.interface import Policy
-from services.scheduler.domain.rerun import Rerun
 
 TOPICS: tuple[Topic, ...] = (PLACEMENT_LOG, *topics_of(SCHEDULER_QUEUE), PLACEMENT_EVENTS)
 """What a replay reads: the order of inputs first, then the inputs, then what was decided."""

@@ -14,6 +14,7 @@ from schemas.placement import DecisionRecord
 from services.kit.messaging.origin import Origin
 from services.kit.observability import metrics, tracing
 from services.kit.persistence.unit_of_work import UnitOfWork
+from services.scheduler.domain.audit.events import cause_of, event_of, record_for
 from services.scheduler.domain.decision import (
     Answered,
     Decided,
@@ -23,8 +24,7 @@ from services.scheduler.domain.decision import (
     TenantChanged,
     is_numbered,
 )
-from services.scheduler.domain.events import cause_of, event_of, record_for
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.pool.snapshot import Snapshot
 from services.scheduler.entrypoints.steps import Step
 from services.scheduler.ports import Applied, Recorded
 

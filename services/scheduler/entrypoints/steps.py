@@ -16,7 +16,7 @@ from services.kit.observability import metrics
 from services.scheduler.domain.apply import apply
 from services.scheduler.domain.decision import Outcome
 from services.scheduler.domain.model import Cause, Input
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.pool.snapshot import Snapshot
 from services.scheduler.ports import Pending
 
 BUDGET = timedelta(seconds=1)

@@ -13,7 +13,7 @@ from services.scheduler.domain.apply import apply
 from services.scheduler.domain.decision import is_numbered
 from services.scheduler.domain.model import Input
 from services.scheduler.domain.policies import Policy, policy_named
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.pool.snapshot import Snapshot
 from services.scheduler.entrypoints.owner import PoolOwner
 from tests.contract.scheduler.conftest import Stores
 from tests.fakes.scheduler.builders import NOW, entry

@@ -9,7 +9,7 @@ import pytest
 from services.kit.clock import HeldClock
 from services.kit.errors import LeaseLostError
 from services.scheduler.domain.policies import policy_named
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.pool.snapshot import Snapshot
 from services.scheduler.entrypoints.owner import PoolOwner
 from services.scheduler.ports import Pending, SetAside
 from tests.contract.scheduler.conftest import Stores

@@ -9,13 +9,13 @@ import pytest
 
 from schemas.base import EventData
 from schemas.placement import PlacementEvent, ReserveCapacity
-from services.scheduler.domain.cluster import Cluster
 from services.scheduler.domain.model import Victim
+from services.scheduler.domain.nodes.cluster import Cluster
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.best_fit import BestFit
 from services.scheduler.domain.policies.interface import Chooser, Policy
 from services.scheduler.domain.policies.scoring import NormalisingChooser
-from services.scheduler.domain.shape import Shape
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.pool.snapshot import Snapshot
 from tests.contract.scheduler.conftest import Stores
 from tests.contract.scheduler.driving import content, in_memory, load, run, told
 from tests.fakes.scheduler.builders import (

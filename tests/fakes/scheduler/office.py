@@ -14,7 +14,7 @@ from services.kit.clock import HeldClock
 from services.kit.errors import TransientError
 from services.kit.persistence.unit_of_work import UnitOfWork
 from services.scheduler.domain.policies import Policy, policy_named
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.pool.snapshot import Snapshot
 from services.scheduler.entrypoints.owner import PoolOwner, lease_name
 from services.scheduler.ports import Applied
 from tests.fakes.scheduler.builders import NOW, TEAM, entry

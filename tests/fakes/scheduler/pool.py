@@ -10,8 +10,8 @@ from services.kit.clock import HeldClock
 from services.scheduler.domain.apply import apply
 from services.scheduler.domain.decision import Decided, Decision, Outcome, Placed, Queued, Rejected, Released
 from services.scheduler.domain.policies import policy_named
-from services.scheduler.domain.snapshot import Snapshot
-from services.scheduler.domain.turns import in_order
+from services.scheduler.domain.pool.snapshot import Snapshot
+from services.scheduler.domain.waiting.turns import in_order
 from tests.fakes.scheduler.builders import NOW, TEAM, entry, identity
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from services.scheduler.domain.decision import NodeChanged, Outcome, TenantChanged
 from services.scheduler.domain.model import Claim, Node, Request, Reservation, Tenant, Waiting
-from services.scheduler.domain.shape import seen_of
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.nodes.shape import seen_of
+from services.scheduler.domain.pool.snapshot import Snapshot
 
 
 class Shelf:

@@ -18,10 +18,10 @@ from services.kit.persistence.leases import Lease
 from services.kit.persistence.unit_of_work import UnitOfWork
 from services.scheduler.domain.decision import NodeChanged
 from services.scheduler.domain.model import Claim, Input, Node, Request, Reservation, Tenant, Waiting
+from services.scheduler.domain.nodes.shape import seen_of
 from services.scheduler.domain.policies import Policy
-from services.scheduler.domain.remembered import own, stored
-from services.scheduler.domain.shape import seen_of
-from services.scheduler.domain.snapshot import LONG_AGO, Snapshot, Touched
+from services.scheduler.domain.pool.remembered import own, stored
+from services.scheduler.domain.pool.snapshot import LONG_AGO, Snapshot, Touched
 from services.scheduler.ports import Applied, Pending, Recorded, SetAside, reservation_of, unreadable
 from tests.fakes.kit.unit_of_work import InMemoryUnitOfWork, transaction
 from tests.fakes.scheduler.builders import NOW

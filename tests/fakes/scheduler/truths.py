@@ -11,7 +11,7 @@ import numpy as np
 from schemas.mig import profile_of
 from schemas.resources import Allocation, Topology
 from services.scheduler.domain.model import Claim, Node, Reservation
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.pool.snapshot import Snapshot
 
 Use = dict[tuple[str, int], list[Allocation]]
 """Pods by node and device."""

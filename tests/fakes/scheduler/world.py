@@ -24,8 +24,8 @@ from services.scheduler.domain.decision import (
 )
 from services.scheduler.domain.model import Request
 from services.scheduler.domain.policies import policy_named
+from services.scheduler.domain.pool.snapshot import Snapshot
 from services.scheduler.domain.settle import settle
-from services.scheduler.domain.snapshot import Snapshot
 from tests.fakes.scheduler.builders import NOW, TEAM, entry, time_passed
 from tests.fakes.scheduler.shelf import Shelf
 from tests.fakes.scheduler.truths import check, content

@@ -16,7 +16,7 @@ from services.kit.persistence.migrate import upgrade
 from services.scheduler.adapters.postgres_pool import PostgresPoolStore
 from services.scheduler.domain.model import Cause, Request
 from services.scheduler.domain.policies import policy_named
-from services.scheduler.domain.snapshot import LONG_AGO, Snapshot
+from services.scheduler.domain.pool.snapshot import LONG_AGO, Snapshot
 from tests.fakes.scheduler.builders import TEAM, entry, gpus, identity, reserve
 from tests.fakes.scheduler.postgres import SchedulerDatabase, make_database
 

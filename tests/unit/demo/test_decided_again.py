@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from infra.demo.decided_again import DecidedAgain, in_words, replay_faults
-from services.scheduler.domain.comparison import Series, summary
+from services.scheduler.domain.audit.comparison import Series, summary
 from services.scheduler.entrypoints.replay import Check
 
 RUN = replace(summary(Series()), requests=18)

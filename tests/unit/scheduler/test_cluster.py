@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.resources import Allocation, Resources
-from services.scheduler.domain.cluster import ABSENT, Cluster
 from services.scheduler.domain.model import Node
+from services.scheduler.domain.nodes.cluster import ABSENT, Cluster
 from tests.fakes.scheduler.builders import cpu_only, gpus
 
 

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from schemas.resources import Resources, Topology
 from services.scheduler.domain.asking import request_of
-from services.scheduler.domain.candidates import Candidate, candidates_for
-from services.scheduler.domain.decide import try_to_place
+from services.scheduler.domain.deciding.decide import try_to_place
 from services.scheduler.domain.decision import Drain
-from services.scheduler.domain.feasibility import pods_by_node
+from services.scheduler.domain.draining.candidates import Candidate, candidates_for
+from services.scheduler.domain.draining.preemption import drainage_for
 from services.scheduler.domain.model import Waiting
-from services.scheduler.domain.place import place
-from services.scheduler.domain.preemption import drainage_for
-from services.scheduler.domain.room import Room
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.placing.feasibility import pods_by_node
+from services.scheduler.domain.placing.place import place
+from services.scheduler.domain.placing.room import Room
+from services.scheduler.domain.pool.snapshot import Snapshot
 from tests.fakes.scheduler.builders import entry, gpus, mig, node, reserve, tenant
 from tests.fakes.scheduler.pool import Pool
 from tests.fakes.scheduler.truths import content

@@ -9,8 +9,8 @@ import pytest
 from schemas.placement import QueueReason, ReserveCapacity
 from schemas.tenant import PLATFORM_TENANT
 from services.scheduler.domain.decision import Decision, Placed, Queued, Rejected
-from services.scheduler.domain.limits import refusal, within_quotas
-from services.scheduler.domain.whatif import imagined
+from services.scheduler.domain.pool.limits import refusal, within_quotas
+from services.scheduler.domain.questions.whatif import imagined
 from tests.fakes.scheduler.builders import (
     OTHER_TEAM,
     TEAM,

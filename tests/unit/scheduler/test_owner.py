@@ -17,10 +17,10 @@ from services.kit.errors import LeaseLostError, TransientError
 from services.kit.messaging.dead_letters import TripWireError
 from services.kit.messaging.origin import Origin
 from services.kit.observability.logging import fields_of
-from services.scheduler.domain.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.shape import Shape, shape_of
 from services.scheduler.domain.policies import policy_named
 from services.scheduler.domain.policies.best_fit import BestFit
-from services.scheduler.domain.shape import Shape, shape_of
 from services.scheduler.entrypoints.owner import PoolOwner, lease_name
 from tests.fakes.scheduler.builders import (
     NOW,

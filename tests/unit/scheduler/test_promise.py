@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.base import EventData
 from schemas.placement import QueueReason
 from services.scheduler.domain.decision import Decided, Outcome, Placed, Queued
-from services.scheduler.domain.promise import promised
+from services.scheduler.domain.waiting.promise import promised
 from tests.fakes.scheduler.builders import (
     NOW,
     OTHER_TEAM,

@@ -15,11 +15,11 @@ from schemas.placement import QueueReason
 from schemas.resources import Resources, Topology
 from schemas.tenant import PLATFORM_TENANT
 from services.scheduler.domain.asking import request_of
-from services.scheduler.domain.cluster import Cluster
 from services.scheduler.domain.decision import Answered, Decided, Drain, Outcome, Placed, Queued, Rejected
 from services.scheduler.domain.model import Waiting
-from services.scheduler.domain.place import place
-from services.scheduler.domain.snapshot import Snapshot
+from services.scheduler.domain.nodes.cluster import Cluster
+from services.scheduler.domain.placing.place import place
+from services.scheduler.domain.pool.snapshot import Snapshot
 from tests.fakes.scheduler.builders import (
     OTHER_TEAM,
     TEAM,

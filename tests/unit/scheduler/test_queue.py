@@ -7,14 +7,14 @@ import time
 import pytest
 
 from schemas.placement import QueueReason
-from services.scheduler.domain.cluster import Flags
 from services.scheduler.domain.decision import Decided, Queued, Rejected
+from services.scheduler.domain.nodes.cluster import Flags
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.interface import Choice, Chooser, Ranking
-from services.scheduler.domain.queue import Queue
+from services.scheduler.domain.pool.queue import Queue
+from services.scheduler.domain.pool.sums import ALL
 from services.scheduler.domain.settle import settle
-from services.scheduler.domain.shape import Shape
-from services.scheduler.domain.sums import ALL
-from services.scheduler.domain.turns import position_of
+from services.scheduler.domain.waiting.turns import position_of
 from tests.fakes.scheduler.builders import (
     OTHER_TEAM,
     TEAM,

@@ -8,8 +8,8 @@ import pytest
 
 from schemas.placement import QueueReason
 from schemas.tenant import PlanChanged
+from services.scheduler.domain.deciding.reasons import why
 from services.scheduler.domain.decision import Decided, Decision, Placed, Queued, Rejected
-from services.scheduler.domain.reasons import why
 from tests.fakes.scheduler.builders import (
     OTHER_TEAM,
     TEAM,

@@ -16,7 +16,7 @@ from schemas.placement import CapacityReserved, PlacementEvent
 from services.kit.clock import HeldClock
 from services.kit.messaging.record import Record
 from services.kit.messaging.replay import Replayed
-from services.scheduler.domain.comparison import differences, summary
+from services.scheduler.domain.audit.comparison import differences, summary
 from services.scheduler.domain.model import Cause, Input
 from services.scheduler.domain.policies import policy_named
 from services.scheduler.entrypoints.owner import PoolOwner

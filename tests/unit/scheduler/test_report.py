@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.capacity import MOST_ENTRIES
 from schemas.resources import Resources
 from services.scheduler.domain.model import Node
-from services.scheduler.domain.report import report
+from services.scheduler.domain.questions.report import report
 from services.scheduler.domain.settle import settle
 from tests.fakes.scheduler.builders import (
     NOW,

@@ -20,7 +20,7 @@ from services.scheduler.adapters.requests import (
 )
 from services.scheduler.adapters.rows import tenant_from
 from services.scheduler.domain.model import Cause, Claim, Request, Victim
-from services.scheduler.domain.shape import Seen, shape_of
+from services.scheduler.domain.nodes.shape import Seen, shape_of
 from tests.fakes.scheduler.builders import NOW, TEAM, gpus, identity, quota
 
 ASKED = Request(

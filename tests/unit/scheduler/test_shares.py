@@ -8,7 +8,7 @@ import pytest
 
 from schemas.resources import Resources
 from schemas.tenant import GpuQuota
-from services.scheduler.domain.shares import SCALE
+from services.scheduler.domain.pool.shares import SCALE
 from tests.fakes.scheduler.builders import OTHER_TEAM, TEAM, cpu_only, gpus, node, quota, release, reserve, tenant
 from tests.fakes.scheduler.pool import Pool
 

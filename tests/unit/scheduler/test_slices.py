@@ -10,7 +10,7 @@ import pytest
 from schemas.mig import KIND_OF_MODEL, PROFILES, MigProfile
 from schemas.placement import QueueReason
 from services.scheduler.domain.decision import Placed, Queued, Rejected
-from services.scheduler.domain.slices import MASKS, starts
+from services.scheduler.domain.placing.slices import MASKS, starts
 from tests.fakes.scheduler.builders import gpus, identity, mig, node, release, reserve, tenant
 from tests.fakes.scheduler.pool import Pool, placed
 

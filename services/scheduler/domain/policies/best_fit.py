@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.scheduler.domain.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.devices import tightest
 from services.scheduler.domain.policies.interface import Chooser
 from services.scheduler.domain.policies.scoring import NormalisingChooser
-from services.scheduler.domain.shape import Shape
 
 LARGEST_CPU_MILLI = 128_000
 """CPU of the largest node of the published cluster."""

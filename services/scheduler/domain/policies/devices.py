@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.scheduler.domain.cluster import Ints
-from services.scheduler.domain.shape import Shape
+from services.scheduler.domain.nodes.cluster import Ints
+from services.scheduler.domain.nodes.shape import Shape
 
 
 def tightest(free: Ints, shape: Shape) -> tuple[int, ...]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.scheduler.domain.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.best_fit import LARGEST_CPU_MILLI, LARGEST_GPU_MILLI
 from services.scheduler.domain.policies.devices import tightest
 from services.scheduler.domain.policies.interface import Chooser
 from services.scheduler.domain.policies.scoring import ScoringChooser
-from services.scheduler.domain.shape import Shape
 
 
 class DotProduct:

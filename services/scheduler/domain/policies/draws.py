@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.scheduler.domain.cluster import Ints
+from services.scheduler.domain.nodes.cluster import Ints
 
 
 def draws(numbers: Ints) -> Ints:

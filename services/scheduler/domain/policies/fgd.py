@@ -13,14 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scheduler.domain.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.nodes.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.compiled import compiled
 from services.scheduler.domain.policies.devices import tightest
 from services.scheduler.domain.policies.interface import Chooser
 from services.scheduler.domain.policies.past import REMEMBERED, past_of
 from services.scheduler.domain.policies.scoring import ScoringChooser
 from services.scheduler.domain.policies.workload import Classes, Workload, classes_of
-from services.scheduler.domain.shape import Shape
 
 COVERED = 0.95
 """Share of the pods that the typical classes cover at least."""

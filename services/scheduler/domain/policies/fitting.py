@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.scheduler.domain.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.nodes.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.compiled import compiled
-from services.scheduler.domain.shape import Shape
 
 
 def fits(cluster: Cluster, rows: Ints, shape: Shape) -> Flags:

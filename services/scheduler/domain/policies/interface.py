@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from services.scheduler.domain.cluster import Cluster, Flags, Ints
-from services.scheduler.domain.shape import Shape
+from services.scheduler.domain.nodes.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.nodes.shape import Shape
 
 
 class Choice(NamedTuple):

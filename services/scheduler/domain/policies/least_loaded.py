@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.resources import WHOLE_GPU_MILLI
-from services.scheduler.domain.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.devices import emptiest
 from services.scheduler.domain.policies.interface import Chooser
 from services.scheduler.domain.policies.scoring import ScoringChooser
-from services.scheduler.domain.shape import Shape
 
 
 class LeastLoaded:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.resources import WHOLE_GPU_MILLI
-from services.scheduler.domain.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.devices import tightest
 from services.scheduler.domain.policies.interface import Chooser
 from services.scheduler.domain.policies.scoring import ScoringChooser
-from services.scheduler.domain.shape import Shape
 
 FAR = np.iinfo(np.int64).max
 """Sorts devices that do not fit behind all others."""

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.workload import PRIOR, Workload
-from services.scheduler.domain.shape import Shape
 
 BLOCK = 500
 """Pods between two refreshes. The first ones come sooner: after 50 pods, then whenever they doubled."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.scheduler.domain.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.nodes.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.draws import draws
 from services.scheduler.domain.policies.interface import Chooser
 from services.scheduler.domain.policies.scoring import ScoringChooser
-from services.scheduler.domain.shape import Shape
 
 REMEMBERED_EVERY = 500
 """Pods after which the memory counts them."""

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.scheduler.domain.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.cluster import Cluster, Ints
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.compiled import compiled
 from services.scheduler.domain.policies.offers import SEQUENCES, Offers, idle_after
 from services.scheduler.domain.policies.scarcity import UNIT, Wants, limited, pods_on
-from services.scheduler.domain.shape import Shape
 
 STATES = 1 << 20
 """Places for states; when seven of ten are taken, all are forgotten."""

@@ -17,7 +17,8 @@ import json
 
 import numpy as np
 
-from services.scheduler.domain.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.nodes.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.devices import tightest
 from services.scheduler.domain.policies.interface import Chooser
 from services.scheduler.domain.policies.offers import Offers, offers_of
@@ -26,7 +27,6 @@ from services.scheduler.domain.policies.residual import STATES, Valuation, best_
 from services.scheduler.domain.policies.scarcity import room_now, room_when_empty, wants_of, weights_of
 from services.scheduler.domain.policies.scoring import ScoringChooser
 from services.scheduler.domain.policies.workload import classes_of
-from services.scheduler.domain.shape import Shape
 
 OFFERED_BLOCKS = 4
 """Blocks after which the sequences of offers are made anew; what a node would be left with is kept meanwhile, which is

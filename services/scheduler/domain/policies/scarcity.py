@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.scheduler.domain.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.nodes.cluster import Cluster, Flags, Ints
 from services.scheduler.domain.policies.compiled import compiled
 from services.scheduler.domain.policies.workload import Classes
 

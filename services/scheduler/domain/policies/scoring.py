@@ -11,10 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
-from services.scheduler.domain.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.nodes.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.fitting import fits
 from services.scheduler.domain.policies.interface import Choice, Ranking
-from services.scheduler.domain.shape import Shape
 
 UNFIT = int(np.iinfo(np.int64).min)
 """The score of a row that cannot take the pod."""

@@ -6,10 +6,10 @@ The first time on a machine that takes seconds, which nobody must spend while a 
 
 from __future__ import annotations
 
-from services.scheduler.domain.cluster import Cluster
 from services.scheduler.domain.model import Node
+from services.scheduler.domain.nodes.cluster import Cluster
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies import POLICIES, Policy
-from services.scheduler.domain.shape import Shape
 
 NODES = (Node("gpus", 64_000, 262_144, 8, "A100"), Node("none", 64_000, 262_144, 0, ""))
 SHAPES = (Shape(1000, 1024, 0, 0), Shape(1000, 1024, 1, 500), Shape(1000, 1024, 2, 1000, ("A100",)))

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.scheduler.domain.cluster import Cluster, Flags, Ints
-from services.scheduler.domain.shape import Shape
+from services.scheduler.domain.nodes.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.nodes.shape import Shape
 
 Workload = Mapping[Shape, int]
 """Pods by shape. A policy expects the shapes of the future in these proportions."""

@@ -9,8 +9,8 @@ from bench.placement.arrivals import Run
 from bench.placement.columns import allocation_at, unallocated_gpus
 from bench.placement.experiment import Outcome, run_policy
 from services.scheduler.domain.model import Node
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies import policy_named
-from services.scheduler.domain.shape import Shape
 
 
 def test_a_column_is_the_mean_over_the_arrivals_that_round_to_it() -> None:

@@ -8,7 +8,7 @@ from bench.placement.arrivals import run_of
 from bench.placement.expectation import memory_of
 from bench.placement.plain_fgd import place, plain_fgd_rate
 from bench.placement.trace import read_nodes, read_pods
-from services.scheduler.domain.cluster import Cluster
+from services.scheduler.domain.nodes.cluster import Cluster
 from services.scheduler.domain.policies.fgd import Fgd, typical_classes, typical_on
 from tests.unit.bench.placement.lists import DEFAULT, NODES
 from tests.unit.scheduler.policies.world import take

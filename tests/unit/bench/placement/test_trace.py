@@ -9,7 +9,7 @@ import pytest
 from bench.placement.arrivals import run_of
 from bench.placement.trace import Pod, read_nodes, read_pods, trace_name
 from services.scheduler.domain.model import Node
-from services.scheduler.domain.shape import Shape
+from services.scheduler.domain.nodes.shape import Shape
 from tests.unit.bench.placement.lists import DEFAULT, FURTHER, NODES, pod_list
 
 HEADER = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec"

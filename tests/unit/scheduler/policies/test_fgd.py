@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from bench.placement.trace import read_nodes, read_pods
-from services.scheduler.domain.cluster import Cluster
+from services.scheduler.domain.nodes.cluster import Cluster
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.fgd import Fgd, Typical, fragmentation, typical_classes, typical_on
 from services.scheduler.domain.policies.past import fixed_memory
-from services.scheduler.domain.shape import Shape
 from tests.unit.bench.placement.lists import DEFAULT, NODES
 from tests.unit.scheduler.policies.world import chosen, cluster, cpu_only, gpu
 

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.resources import Allocation
-from services.scheduler.domain.cluster import Cluster, Flags, Ints
 from services.scheduler.domain.model import Node
+from services.scheduler.domain.nodes.cluster import Cluster, Flags, Ints
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies import POLICIES, policy_named, scoring
 from services.scheduler.domain.policies.fitting import fits
 from services.scheduler.domain.policies.interface import Chooser
 from services.scheduler.domain.policies.scoring import ScoringChooser
-from services.scheduler.domain.shape import Shape
 from tests.unit.scheduler.policies.world import allocation_of, cluster, cpu_only, gpu, resources_of
 
 SHAPES = [

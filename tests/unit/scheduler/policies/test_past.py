@@ -6,13 +6,13 @@ import json
 
 import pytest
 
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies import policy_named
 from services.scheduler.domain.policies.fgd import Fgd
 from services.scheduler.domain.policies.interface import Policy
 from services.scheduler.domain.policies.past import BLOCK, TOLD, Past, first_memory, fixed_memory, past_of
 from services.scheduler.domain.policies.residual_value import ResidualValue
 from services.scheduler.domain.policies.workload import PRIOR
-from services.scheduler.domain.shape import Shape
 from tests.unit.scheduler.policies.world import cluster, cpu_only, gpu, take
 
 SHAPES = [gpu(1, 300), gpu(1, 810, cpu=3000), gpu(), gpu(2, 1000, "a"), cpu_only(8000)]

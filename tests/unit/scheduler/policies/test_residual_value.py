@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.scheduler.domain.cluster import Cluster
 from services.scheduler.domain.model import Node
+from services.scheduler.domain.nodes.cluster import Cluster
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.offers import LENGTH, SEQUENCES, Offers, idle_after, offers_of
 from services.scheduler.domain.policies.past import fixed_memory
 from services.scheduler.domain.policies.residual_value import ResidualValue, ResidualValueChooser
@@ -20,7 +21,6 @@ from services.scheduler.domain.policies.scarcity import (
     weights_of,
 )
 from services.scheduler.domain.policies.workload import Workload, classes_of
-from services.scheduler.domain.shape import Shape
 from tests.unit.scheduler.policies.world import chosen, cluster, cpu_only, gpu, take
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from schemas.resources import Allocation, Resources
-from services.scheduler.domain.cluster import Cluster
 from services.scheduler.domain.errors import UnknownPolicyError
 from services.scheduler.domain.model import Node
+from services.scheduler.domain.nodes.cluster import Cluster
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies import POLICIES, policy_named
-from services.scheduler.domain.shape import Shape
 from tests.unit.scheduler.policies.world import chosen, cluster, cpu_only, gpu, take
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from schemas.resources import Allocation, Resources
-from services.scheduler.domain.cluster import Cluster
 from services.scheduler.domain.model import Node
+from services.scheduler.domain.nodes.cluster import Cluster
+from services.scheduler.domain.nodes.shape import Shape
 from services.scheduler.domain.policies.interface import Choice, Chooser
-from services.scheduler.domain.shape import Shape
 
 
 def cluster(**free: list[int]) -> Cluster:

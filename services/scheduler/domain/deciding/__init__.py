@@ -1,0 +1,1 @@
+"""One request, decided: placed, queued or refused, and why, in fields and in words."""

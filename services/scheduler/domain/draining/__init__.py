@@ -1,0 +1,1 @@
+"""Who is asked to make room for whom."""

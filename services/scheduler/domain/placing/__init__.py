@@ -1,0 +1,1 @@
+"""What fits where, now or ever, and which place it gets."""

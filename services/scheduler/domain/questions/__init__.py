@@ -1,0 +1,1 @@
+"""What people ask a pool, answered by the code that decides."""
