@@ -13,7 +13,7 @@ import numpy as np
 
 from services.scheduler.domain.nodes.cluster import Cluster, Ints
 from services.scheduler.domain.nodes.shape import Shape
-from services.scheduler.domain.policies.compiled import compiled
+from services.scheduler.domain.policies.compiled import compiled, inlined
 from services.scheduler.domain.policies.offers import SEQUENCES, Offers, idle_after
 from services.scheduler.domain.policies.scarcity import UNIT, Wants, limited, pods_on
 
@@ -135,7 +135,7 @@ def best_device(
     return best, chosen
 
 
-@compiled
+@inlined
 def _is_first(devices: Ints, device: int) -> bool:
     """Whether no device before has as much free: equals need one try."""
     for before in range(device):  # noqa: SIM110 - all() over a generator is not compiled
@@ -144,7 +144,7 @@ def _is_first(devices: Ints, device: int) -> bool:
     return True
 
 
-@compiled
+@inlined
 def _steps(loss: int) -> int:
     return -((loss + STEP // 2) // STEP)
 
@@ -172,7 +172,7 @@ def _lost(node: tuple[int, int, int], devices: Ints, valuation: Valuation, kept:
     return int(kept.states[place, LOSS])
 
 
-@compiled
+@inlined
 def _unfilled(after_all: int, idle: int) -> int:
     """The weighted mean of what the sequences of offers left idle; `after_all` is their sum."""
     weight = OFFERED_WEIGHT * HALF_WEIGHT_MILLI * UNIT // SEQUENCES
@@ -202,7 +202,7 @@ def _unusable(node: tuple[int, int, int], free: Ints, wants: Wants, weights: Int
     return total // 2
 
 
-@compiled
+@inlined
 def _descending(devices: Ints, free: Ints) -> Ints:
     """What is free of the devices that have something free, most first; written to `free`."""
     size = 0
@@ -217,7 +217,7 @@ def _descending(devices: Ints, free: Ints) -> Ints:
     return free[:size]
 
 
-@compiled
+@inlined
 def _hash(cpu: int, memory: int, model: int, free: Ints) -> int:
     """Never 0."""
     mixed = _mix(_mix(_mix(np.uint64(1469598103934665603), cpu), memory), model)
@@ -226,7 +226,7 @@ def _hash(cpu: int, memory: int, model: int, free: Ints) -> int:
     return int(np.int64(mixed | np.uint64(1 << 62)))
 
 
-@compiled
+@inlined
 def _mix(mixed: np.uint64, part: int) -> np.uint64:
     mixed = (mixed ^ np.uint64(part)) * np.uint64(0x9E3779B97F4A7C15)
     return mixed ^ (mixed >> np.uint64(29))

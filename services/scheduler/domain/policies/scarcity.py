@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.scheduler.domain.nodes.cluster import Cluster, Flags, Ints
-from services.scheduler.domain.policies.compiled import compiled
+from services.scheduler.domain.policies.compiled import compiled, inlined
 from services.scheduler.domain.policies.workload import Classes
 
 MOST_CLASSES = 512
@@ -108,7 +108,7 @@ def _add_usable(room: Room, wants: Wants, usable: Ints) -> None:
                     usable[number] += some * wants.size[size, 0] * wants.size[size, 1]
 
 
-@compiled
+@inlined
 def pods_on(free: Ints, count: int, milli: int) -> tuple[int, int]:
     """How many pods of a size the devices could take, and thousandths on devices with enough for a part of one.
 
@@ -125,7 +125,7 @@ def pods_on(free: Ints, count: int, milli: int) -> tuple[int, int]:
     return pods if count == 1 else pods // count, enough
 
 
-@compiled
+@inlined
 def limited(pods: int, cpu: int, memory: int, cpu_each: int, memory_each: int) -> int:
     """How many of these pods CPU and memory allow."""
     if pods * cpu_each > cpu:
