@@ -30,7 +30,9 @@ from services.scheduler.domain.policies.workload import classes_of
 
 OFFERED_BLOCKS = 4
 """Blocks after which the sequences of offers are made anew; what a node would be left with is kept meanwhile, which is
-most of the work. Weights are found anew with each block."""
+most of the work."""
+MOVED = 20
+"""Weights are found anew with each block. Of the same workload, they count when they moved by one part in so many."""
 
 
 class ResidualValue:
@@ -56,8 +58,10 @@ class ResidualValueChooser(ScoringChooser):
         self.memory = memory
         told = json.loads(memory) if memory else {}
         self._past = past_of(told.get("past", {}), remembered)
+        self._expected = self._past.workload()
+        """The workload of the last block."""
         self._weights: list[int] = told.get("weights", [])
-        self._offered = workload_of(told["offered"]) if "offered" in told else self._past.workload()
+        self._offered = workload_of(told["offered"]) if "offered" in told else self._expected
         """What the sequences of offers are made of: the workload of some blocks ago."""
         self._offered_for: int = told.get("offered_for", 0)
         """Blocks since then."""
@@ -66,15 +70,18 @@ class ResidualValueChooser(ScoringChooser):
         self._valuation = self._valued_now(1)
 
     def saw(self, shape: Shape, pods: int = 1) -> None:
-        """Counts the pods; at the end of a block, everything is valued anew."""
-        if self._past.saw(shape, pods):
-            wants = wants_of(classes_of(self._past.workload()), self._cluster)
-            self._weights = weights_of(wants, room_now(self._cluster)).tolist()
-            self._offered_for += 1
-            if self._past.is_young or self._offered_for >= OFFERED_BLOCKS:
-                self._offered, self._offered_for = self._past.workload(), 0
-            self._remember()
+        """Counts the pods; at the end of a block, everything is valued anew if that makes a difference."""
+        if not self._past.saw(shape, pods):
+            return
+        before = self._expected, self._offered
+        self._expected, self._offered_for = self._past.workload(), self._offered_for + 1
+        if self._past.is_young or self._offered_for >= OFFERED_BLOCKS:
+            self._offered, self._offered_for = self._expected, 0
+        weights = weights_of(wants_of(classes_of(self._expected), self._cluster), room_now(self._cluster)).tolist()
+        if (self._expected, self._offered) != before or _have_moved(self._weights, weights):
+            self._weights = weights
             self._expect()
+        self._remember()
 
     def _remember(self) -> None:
         told = {
@@ -115,14 +122,18 @@ class ResidualValueChooser(ScoringChooser):
 
     def _valued_now(self, epoch: int) -> Valuation:
         """Before the first block, room is as scarce as on empty nodes: no chooser remembers another state."""
-        classes = classes_of(self._past.workload())
-        wants = wants_of(classes, self._cluster)
+        wants = wants_of(classes_of(self._expected), self._cluster)
         weights = np.array(self._weights, np.int64)
         if not self._weights:
             self._nodes = _capacity(self._cluster)
             weights = weights_of(wants, room_when_empty(self._cluster))
         size_weights = np.add.reduceat(weights, wants.size[:, 2]) if weights.size else weights
         return Valuation(offers_of(classes_of(self._offered), self._cluster), wants, weights, size_weights, epoch)
+
+
+def _have_moved(before: list[int], now: list[int]) -> bool:
+    """Whether weights of the same classes differ by so much that it matters; at first there are none."""
+    return not before or MOVED * sum(abs(one - other) for one, other in zip(before, now, strict=True)) > sum(before)
 
 
 def _capacity(cluster: Cluster) -> bytes:
