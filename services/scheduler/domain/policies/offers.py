@@ -67,7 +67,11 @@ def offers_of(classes: Classes, cluster: Cluster) -> Offers:
     evenly = (2 * np.arange(pods) + 1) * cumulated[-1] // (2 * pods)
     occurring, drawn = np.unique(np.searchsorted(cumulated, evenly, side="right"), return_inverse=True)
     number = drawn[np.argsort(draws(np.arange(pods)), kind="stable")].reshape(SEQUENCES, LENGTH)
-    demand, allowed = classes.demand[occurring], classes.allowed(cluster)[occurring]
+    return offers_in(number, classes.demand[occurring], classes.allowed(cluster)[occurring])
+
+
+def offers_in(number: Ints, demand: Ints, allowed: Flags) -> Offers:
+    """These sequences of numbers of classes, shape (sequences, length), each with its demand and the models allowed."""
     cpu, memory, devices, milli = demand.T
     kinds = np.unique(milli)
     wholes = np.where(devices > 1, devices, 0)
@@ -93,7 +97,7 @@ def _at_most(asked: Ints) -> Flags:
 
 def _words(number: Ints, flags: Flags) -> Words:
     """The pods of the classes that each row of flags allows, shape (rows, sequences)."""
-    bits = np.uint64(1) << np.arange(LENGTH, dtype=np.uint64)
+    bits = np.uint64(1) << np.arange(number.shape[1], dtype=np.uint64)
     return np.asarray(np.where(flags[:, number], bits, np.uint64(0)).sum(axis=2, dtype=np.uint64), np.uint64)
 
 
@@ -112,7 +116,7 @@ def idle_after(cpu: int, memory: int, model: int, free: Ints, offers: Offers) ->
     left = np.empty_like(free)
     idle = free.sum()
     total = 0
-    for sequence in range(SEQUENCES):
+    for sequence in range(number.shape[0]):
         fitting = of_cpu[some_cpu, sequence] & of_memory[some_memory, sequence] & of_kind[kind, sequence]
         fitting &= of_whole[whole, sequence] & of_model[model, sequence]
         if fitting == 0:
@@ -164,7 +168,7 @@ def _offer(
 @inlined
 def place_of(bit: np.uint64) -> int:
     """Which bit of a word this one is, 0 the lowest."""
-    return _PLACES[(bit * _DE_BRUIJN) >> np.uint64(58)]
+    return int(_PLACES[(bit * _DE_BRUIJN) >> np.uint64(58)])
 
 
 @inlined

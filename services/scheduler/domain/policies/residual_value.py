@@ -144,4 +144,4 @@ def _capacity(cluster: Cluster) -> bytes:
 
 def _are_same(some: Offers, others: Offers) -> bool:
     """Whether a node would be left with the same after both."""
-    return all(np.array_equal(one, other) for one, other in zip(some, others, strict=True))
+    return all(np.array_equal(getattr(some, name), getattr(others, name)) for name in Offers._fields)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.scheduler.domain.model import Node
 from services.scheduler.domain.nodes.cluster import Cluster
 from services.scheduler.domain.nodes.shape import Shape
-from services.scheduler.domain.policies.offers import LENGTH, SEQUENCES, Offers, idle_after, offers_of
+from services.scheduler.domain.policies.offers import LENGTH, SEQUENCES, Offers, idle_after, offers_in, offers_of
 from services.scheduler.domain.policies.past import fixed_memory
 from services.scheduler.domain.policies.residual_value import ResidualValue, ResidualValueChooser
 from services.scheduler.domain.policies.scarcity import (
@@ -27,9 +29,9 @@ from tests.unit.scheduler.policies.world import chosen, cluster, cpu_only, gpu, 
 def offers(*shapes: Shape) -> Offers:
     """One sequence of these pods, on a cluster with the models a and b."""
     classes = classes_of(dict.fromkeys(shapes, 1))
-    ordered = [tuple(row) for row in classes.demand.tolist()]
-    number = np.array([[ordered.index(tuple(shape[:4])) for shape in shapes]])
-    return Offers(classes.demand[number], number, classes.allowed(cluster(a=[1000], b=[1000])))
+    ordered = sorted(set(shapes), reverse=True)  # as classes are that come equally often
+    number = np.array([[ordered.index(shape) for shape in shapes]])
+    return offers_in(number, classes.demand, classes.allowed(cluster(a=[1000], b=[1000])))
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,39 @@ def offers(*shapes: Shape) -> Offers:
 def test_what_a_sequence_of_offers_leaves(shapes: list[Shape], free: list[int], left: int) -> None:
     memory = 1000 if any(shape.memory_mib == 600 for shape in shapes) else 10**6
     assert idle_after(10_000, memory, 0, np.array(free), offers(*shapes)) == left
+
+
+shares_and_more = st.builds(
+    Shape,
+    st.sampled_from([0, 1000, 2500, 4000]),
+    st.sampled_from([0, 500, 900]),
+    st.just(1),
+    st.sampled_from([10, 130, 500, 1000]),
+    st.sampled_from([(), ("a",), ("b",)]),
+) | st.sampled_from([gpu(2), gpu(4), cpu_only(3000)])
+
+
+@given(
+    st.lists(shares_and_more, min_size=1, max_size=40),
+    st.lists(st.integers(1, 1000) | st.just(1000), min_size=1, max_size=8),
+    st.integers(0, 12_000),
+    st.integers(0, 4_000),
+)
+def test_what_is_looked_up_leaves_the_same(shapes: list[Shape], free: list[int], cpu: int, memory: int) -> None:
+    """Offering one pod after another, in plain Python."""
+    free = sorted(free, reverse=True)
+    left, cpu_left, memory_left = list(free), cpu, memory
+    for shape in shapes:
+        fitting = sorted((milli, device) for device, milli in enumerate(left) if milli >= shape.gpu_milli)
+        if shape.cpu_milli > cpu_left or shape.memory_mib > memory_left or len(fitting) < shape.gpu_count:
+            continue
+        if shape.gpu_count and shape.gpu_models == ("b",):
+            continue
+        for _, device in fitting[: shape.gpu_count]:
+            left[device] -= shape.gpu_milli
+        cpu_left -= shape.cpu_milli
+        memory_left -= shape.memory_mib
+    assert idle_after(cpu, memory, 0, np.array(free), offers(*shapes)) == sum(left)
 
 
 def test_offers_hold_every_class_by_its_share() -> None:
