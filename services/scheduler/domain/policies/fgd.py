@@ -97,7 +97,7 @@ def typical_classes(workload: Workload) -> Classes:
         merged[without_memory] = merged.get(without_memory, 0) + pods
     classes = classes_of(merged)
     enough = np.searchsorted(classes.counts.cumsum(), math.ceil(classes.counts.sum() * COVERED)) + 1
-    return Classes(classes.demand[:enough], classes.counts[:enough], classes.models[:enough])
+    return Classes(classes.demand[:enough], classes.counts[:enough], classes.shapes[:enough])
 
 
 def typical_on(cluster: Cluster, classes: Classes) -> Typical:

@@ -1,6 +1,6 @@
 """The recent past of a pool: which pods were asked for lately, in blocks, as text that outlives a restart.
 
-The memory changes only when a block is complete. Whoever makes a chooser from it tells it again what was asked for
+A memory says all that was seen until it was written. Whoever makes a chooser from it tells it again what was asked for
 since then, and has the same chooser as before.
 """
 
@@ -26,11 +26,18 @@ REMEMBERED = 4_000
 class Past:
     """Counts of the last pods; or a workload that is given and stays as it is."""
 
-    def __init__(self, remembered: int = REMEMBERED, blocks: Iterable[Workload] = (), is_fixed: bool = False) -> None:
+    def __init__(
+        self,
+        remembered: int = REMEMBERED,
+        blocks: Iterable[Workload] = (),
+        current: Workload | None = None,
+        *,
+        is_fixed: bool = False,
+    ) -> None:
         self._remembered = remembered
         self._blocks = [dict(block) for block in blocks]
         self._is_fixed = is_fixed
-        self._current: Counter[Shape] = Counter()
+        self._current: Counter[Shape] = Counter(current)
         self._pods = sum(sum(block.values()) for block in self._blocks)
 
     def saw(self, shape: Shape, pods: int) -> bool:
@@ -58,9 +65,10 @@ class Past:
         return 2 * self._pods < self._remembered
 
     def as_json(self) -> dict[str, Any]:
-        """The complete blocks, each shape written once."""
-        shapes = {shape: number for number, shape in enumerate(sorted(self.workload()))}
-        blocks = [[[shapes[shape], pods] for shape, pods in block.items()] for block in self._blocks]
+        """The blocks, the one that is not complete last, each shape written once."""
+        every = [*self._blocks, self._current]
+        shapes = {shape: number for number, shape in enumerate(sorted(set().union(*every)))}
+        blocks = [[[shapes[shape], pods] for shape, pods in block.items()] for block in every]
         return {"fixed": self._is_fixed, "shapes": list(shapes), "blocks": blocks}
 
     def _drop_old(self) -> None:
@@ -74,8 +82,8 @@ def past_of(told: dict[str, Any], remembered: int = REMEMBERED) -> Past:
     if not told:
         return Past(remembered)
     shapes = [Shape(cpu, memory, count, milli, tuple(models)) for cpu, memory, count, milli, models in told["shapes"]]
-    blocks = [{shapes[number]: pods for number, pods in block} for block in told["blocks"]]
-    return Past(remembered, blocks, told["fixed"])
+    *blocks, current = [{shapes[number]: pods for number, pods in block} for block in told["blocks"]]
+    return Past(remembered, blocks, current, is_fixed=told["fixed"])
 
 
 def workload_as_json(workload: Workload) -> list[Any]:

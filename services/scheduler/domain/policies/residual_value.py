@@ -24,22 +24,35 @@ from services.scheduler.domain.policies.interface import Chooser
 from services.scheduler.domain.policies.offers import Offers, offers_of
 from services.scheduler.domain.policies.past import REMEMBERED, past_of, workload_as_json, workload_of
 from services.scheduler.domain.policies.residual import STATES, Valuation, best_device, nothing_kept, score
-from services.scheduler.domain.policies.scarcity import room_now, room_when_empty, wants_of, weights_of
+from services.scheduler.domain.policies.scarcity import (
+    Wants,
+    bounded,
+    order_of,
+    room_now,
+    room_when_empty,
+    wants_of,
+    weights_of,
+)
 from services.scheduler.domain.policies.scoring import ScoringChooser
-from services.scheduler.domain.policies.workload import classes_of
+from services.scheduler.domain.policies.workload import Workload, classes_of
 
 OFFERED_BLOCKS = 4
 """Blocks after which the sequences of offers are made anew; what a node would be left with is kept meanwhile, which is
 most of the work."""
+LOOKED_AT = 64
+"""The weights are looked at with each block, and whenever as many pods were asked for as one in so many devices of the
+cluster: what is scarce changes fast when a cluster is nearly full."""
+FEWEST_PODS = 20
+"""Between two looks, on a small cluster."""
 MOVED = 20
-"""Weights are found anew with each block. Of the same workload, they count when they moved by one part in so many."""
+"""Everything is valued anew when the weights moved by one part in so many; less makes no difference."""
 
 
 class ResidualValue:
     """Keeps what is left valuable."""
 
     name = "residual_value"
-    version = "2"
+    version = "3"
     idea = "least loss of what is left"
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
@@ -58,34 +71,49 @@ class ResidualValueChooser(ScoringChooser):
         self.memory = memory
         told = json.loads(memory) if memory else {}
         self._past = past_of(told.get("past", {}), remembered)
-        self._expected = self._past.workload()
-        """The workload of the last block."""
+        self._expected = workload_of(told["expected"]) if "expected" in told else self._past.workload()
+        """The workload by which everything is valued."""
         self._weights: list[int] = told.get("weights", [])
+        """Of its classes; empty before the first block."""
         self._offered = workload_of(told["offered"]) if "offered" in told else self._expected
         """What the sequences of offers are made of: the workload of some blocks ago."""
         self._offered_for: int = told.get("offered_for", 0)
         """Blocks since then."""
-        self._nodes = b""
+        self._unlooked = 0
+        """Pods since the weights were looked at; the memory is written then, so a new chooser begins with none."""
+        self._empty: tuple[Workload, bytes, Ints] = {}, b"", np.empty(0, np.int64)
+        """What the weights of a workload are on these nodes when they are empty."""
         self._states = nothing_kept()
         self._valuation = self._valued_now(1)
 
     def saw(self, shape: Shape, pods: int = 1) -> None:
-        """Counts the pods; at the end of a block, everything is valued anew if that makes a difference."""
-        if not self._past.saw(shape, pods):
-            return
-        before = self._expected, self._offered
-        self._expected, self._offered_for = self._past.workload(), self._offered_for + 1
-        if self._past.is_young or self._offered_for >= OFFERED_BLOCKS:
-            self._offered, self._offered_for = self._expected, 0
-        weights = weights_of(wants_of(classes_of(self._expected), self._cluster), room_now(self._cluster)).tolist()
-        if (self._expected, self._offered) != before or _have_moved(self._weights, weights):
-            self._weights = weights
+        """Counts the pods, and looks at the weights now and then."""
+        is_block = self._past.saw(shape, pods)
+        self._unlooked += pods
+        if is_block or (self._weights and self._unlooked >= self._look_after()):
+            self._look(is_block)
+
+    def _look_after(self) -> int:
+        return max(FEWEST_PODS, int(self._cluster.device_count.sum()) // LOOKED_AT)
+
+    def _look(self, is_block: bool) -> None:
+        """Value everything anew by the workload and the weights of now, if they are others than before."""
+        workload = self._past.workload() if is_block else self._expected
+        wants = wants_of(classes_of(workload), self._cluster)
+        weights = bounded(weights_of(wants, room_now(self._cluster)), self._when_empty(workload, wants)).tolist()
+        self._offered_for += is_block
+        if not self._weights or _have_moved(_by_shape(self._expected, self._weights), _by_shape(workload, weights)):
+            self._expected, self._weights = workload, weights
+            if self._past.is_young or self._offered_for >= OFFERED_BLOCKS:
+                self._offered, self._offered_for = workload, 0
             self._expect()
         self._remember()
 
     def _remember(self) -> None:
+        self._unlooked = 0
         told = {
             "past": self._past.as_json(),
+            "expected": workload_as_json(self._expected),
             "weights": self._weights,
             "offered": workload_as_json(self._offered),
             "offered_for": self._offered_for,
@@ -109,7 +137,7 @@ class ResidualValueChooser(ScoringChooser):
     def _among(self, shape: Shape, allowed: Flags | None) -> Ints:
         """As of every chooser; but first, nodes that came are looked at."""
         has_new_model = int(self._cluster.model.max(initial=-1)) >= self._valuation.wants.allowed.shape[1]
-        if has_new_model or (not self._weights and _capacity(self._cluster) != self._nodes):
+        if has_new_model or (not self._weights and _capacity(self._cluster) != self._empty[1]):
             self._expect()
         return super()._among(shape, allowed)
 
@@ -123,17 +151,27 @@ class ResidualValueChooser(ScoringChooser):
     def _valued_now(self, epoch: int) -> Valuation:
         """Before the first block, room is as scarce as on empty nodes: no chooser remembers another state."""
         wants = wants_of(classes_of(self._expected), self._cluster)
-        weights = np.array(self._weights, np.int64)
-        if not self._weights:
-            self._nodes = _capacity(self._cluster)
-            weights = weights_of(wants, room_when_empty(self._cluster))
+        weights = np.array(self._weights, np.int64) if self._weights else self._when_empty(self._expected, wants)
         size_weights = np.add.reduceat(weights, wants.size[:, 2]) if weights.size else weights
         return Valuation(offers_of(classes_of(self._offered), self._cluster), wants, weights, size_weights, epoch)
 
+    def _when_empty(self, workload: Workload, wants: Wants) -> Ints:
+        nodes = _capacity(self._cluster)
+        if self._empty[:2] != (workload, nodes):
+            self._empty = workload, nodes, weights_of(wants, room_when_empty(self._cluster))
+        return self._empty[2]
 
-def _have_moved(before: list[int], now: list[int]) -> bool:
-    """Whether weights of the same classes differ by so much that it matters; at first there are none."""
-    return not before or MOVED * sum(abs(one - other) for one, other in zip(before, now, strict=True)) > sum(before)
+
+def _by_shape(workload: Workload, weights: list[int]) -> dict[Shape, int]:
+    """The weights of a workload's classes."""
+    classes = classes_of(workload)
+    return {classes.shapes[number]: weight for number, weight in zip(order_of(classes), weights, strict=True)}
+
+
+def _have_moved(before: dict[Shape, int], now: dict[Shape, int]) -> bool:
+    """Whether weights differ by so much that it matters."""
+    moved = sum(abs(before.get(shape, 0) - now.get(shape, 0)) for shape in before.keys() | now.keys())
+    return MOVED * moved > sum(before.values())
 
 
 def _capacity(cluster: Cluster) -> bytes:

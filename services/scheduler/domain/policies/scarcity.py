@@ -20,6 +20,10 @@ UNIT = 1 << 16
 SMALLEST_SHARE = 0.005
 """A usable share below this counts as this, so that one lost class does not outweigh all others."""
 
+MOST_WEIGHT = 3
+"""All weights together are at most so many times what they are on the empty cluster. On a nearly full one, what some
+classes lack is lost: to go on protecting it would cost all others."""
+
 
 class Wants(NamedTuple):
     """The classes that ask for GPUs, those of one size next to each other: the same devices, the same of each."""
@@ -40,10 +44,15 @@ class Wants(NamedTuple):
     """Whether all classes of a size may go to a GPU model, shape (sizes, codes)."""
 
 
-def wants_of(classes: Classes, cluster: Cluster) -> Wants:
-    """The most frequent classes that ask for GPUs."""
+def order_of(classes: Classes) -> Ints:
+    """The numbers of the most frequent classes that ask for GPUs, by devices, thousandths of each and frequency."""
     asking = np.flatnonzero(classes.demand[:, 2])[:MOST_CLASSES]
-    order = asking[np.lexsort((classes.demand[asking, 3], classes.demand[asking, 2]))]
+    return np.asarray(asking[np.lexsort((classes.demand[asking, 3], classes.demand[asking, 2]))], np.int64)
+
+
+def wants_of(classes: Classes, cluster: Cluster) -> Wants:
+    """The most frequent classes that ask for GPUs, in their order."""
+    order = order_of(classes)
     cpu, memory, devices, milli = classes.demand[order].T.copy()
     first = np.flatnonzero(np.diff(devices * 10_000 + milli, prepend=-1))
     last = np.append(first[1:], order.size)[: first.size]
@@ -94,6 +103,12 @@ def weights_of(wants: Wants, room: Room) -> Ints:
     _add_usable(room, wants, usable)
     share = np.maximum(usable / max(int(room.free.sum()), 1), SMALLEST_SHARE)
     return np.asarray(np.rint(wants.counts / max(int(wants.counts.sum()), 1) * (1 / share - 1) * UNIT), np.int64)
+
+
+def bounded(weights: Ints, when_empty: Ints) -> Ints:
+    """The weights, in proportion, so that they are together at most `MOST_WEIGHT` times those on the empty cluster."""
+    weight, most = int(weights.sum()), MOST_WEIGHT * int(when_empty.sum())
+    return weights if weight <= most else weights * most // weight
 
 
 @compiled

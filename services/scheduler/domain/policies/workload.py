@@ -31,15 +31,15 @@ class Classes(NamedTuple):
     """CPU in thousandths of a core, memory in MiB, devices, thousandths of each; shape (classes, 4)."""
     counts: Ints
     """Pods of each class, shape (classes,)."""
-    models: tuple[tuple[str, ...], ...]
-    """GPU models of each class; empty = any."""
+    shapes: tuple[Shape, ...]
+    """What each class is."""
 
     def allowed(self, cluster: Cluster) -> Flags:
         """Whether a class may go to a GPU model, by the cluster's codes, shape (classes, codes)."""
         codes = int(cluster.model.max()) + 1 if len(cluster) else 0
-        allowed = np.zeros((len(self.models), codes), np.bool_)
-        for row, models in enumerate(self.models):
-            allowed[row, cluster.model_codes(models) if models else slice(None)] = True
+        allowed = np.zeros((len(self.shapes), codes), np.bool_)
+        for row, shape in enumerate(self.shapes):
+            allowed[row, cluster.model_codes(shape.gpu_models) if shape.gpu_models else slice(None)] = True
         return allowed
 
 
@@ -50,5 +50,5 @@ def classes_of(workload: Workload) -> Classes:
     return Classes(
         np.array(demand, np.int64).reshape(-1, 4),
         np.array([count for _, count in ordered], np.int64),
-        tuple(shape.gpu_models for shape, _ in ordered),
+        tuple(shape for shape, _ in ordered),
     )
