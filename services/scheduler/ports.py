@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -78,13 +78,19 @@ class InputLog(Protocol):
 
 
 class PoolStore(Protocol):
-    """The state of pools. Only the owner of a pool uses it, in a transaction that it fenced."""
+    """The state of pools. Only the owner of a pool uses it, and stores in transactions that it fenced."""
 
-    async def load(self, work: UnitOfWork, pool: str, policy: Policy) -> Snapshot:
-        """All that the pool's owner must know, from the store alone, with the policy as it was left."""
+    async def load(self, work: UnitOfWork, pool: str, policy: Policy) -> Callable[[], Snapshot]:
+        """All that the pool's owner must know, from the store alone, with the policy as it was left.
 
-    async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending | SetAside]:
-        """The oldest inputs that were neither applied nor set aside, in order; with a reason what cannot be read."""
+        What is returned makes the snapshot, after the transaction: with many reservations that takes seconds.
+        """
+
+    async def pending(
+        self, work: UnitOfWork, pool: str, limit: int, besides: Sequence[int] = ()
+    ) -> list[Pending | SetAside]:
+        """The oldest inputs that were neither applied nor set aside, in order; with a reason what cannot be read. Not
+        those with the ids `besides`: they are about to be."""
 
     async def closed(self, work: UnitOfWork, pool: str, entries: Sequence[Input]) -> set[UUID]:
         """Those reservations of the inputs that were released or refused before, or that belong to another pool."""

@@ -33,7 +33,7 @@ WITH batch AS (
     SELECT topic, key, count(*) FROM batch GROUP BY topic, key ORDER BY topic, key
     ON CONFLICT (topic, key) DO UPDATE SET last = s.last + excluded.last
     RETURNING topic, key, last
-)
+), stored AS (
 INSERT INTO outbox (shard, topic, key, sequence, value, headers)
 SELECT b.shard, b.topic, b.key,
        numbered.last - count(*) OVER key_rows + row_number() OVER (key_rows ORDER BY b.n),
@@ -41,8 +41,10 @@ SELECT b.shard, b.topic, b.key,
 FROM batch b JOIN numbered USING (topic, key)
 WINDOW key_rows AS (PARTITION BY b.topic, b.key)
 ORDER BY b.n
+)
+SELECT pg_notify($6, '')
 """
-"""Numbers the events of a transaction and stores them; the relay adds the sequence to the headers."""
+"""Numbers the events of a transaction, stores them and wakes the relay, which adds the sequence to the headers."""
 
 
 def shard_of(key: str) -> int:
@@ -67,5 +69,4 @@ async def append(connection: Any, schema: str, events: Sequence[Event[Any]]) -> 
             raise TooLargeError(f"{event.type} has {len(value)} bytes; at most {MAX_BYTES} can be said at once")
         text = json.dumps([(name, content.decode()) for name, content in headers])
         rows.append((event.data.topic, event.key, shard_of(event.key), value, text))
-    await connection.execute(APPEND, *(list(column) for column in zip(*rows, strict=True)))
-    await connection.execute("SELECT pg_notify($1, '')", channel_of(schema))
+    await connection.execute(APPEND, *(list(column) for column in zip(*rows, strict=True)), channel_of(schema))

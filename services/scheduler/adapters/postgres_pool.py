@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import TextClause
@@ -19,37 +20,34 @@ from services.scheduler.domain.pool.remembered import own
 from services.scheduler.domain.pool.snapshot import LONG_AGO, Snapshot
 from services.scheduler.ports import Applied, Pending, SetAside, reservation_of, unreadable
 
+Rows = Sequence[Any]
+"""As SQLAlchemy fetches them."""
+
 
 class PostgresPoolStore:
     """Tables `pools`, `nodes`, `tenants`, `reservations`, `claims`, `decisions`; see `ports.PoolStore`."""
 
-    async def load(self, work: UnitOfWork, pool: str, policy: Policy) -> Snapshot:
+    async def load(self, work: UnitOfWork, pool: str, policy: Policy) -> Callable[[], Snapshot]:
         """The snapshot as the last committed batch left it."""
         found = await _fetch(work, statements.POOL, pool=pool)
         reached = found[0] if found else None
-        open_rows = await _fetch(work, statements.OPEN, pool=pool)
         memory, memory_at = own(policy, reached.memory, reached.memory_at) if reached else ("", 0)
-        recent = await _fetch(work, statements.RECENT, pool=pool, memory_at=memory_at)
-        return Snapshot(
-            pool,
-            policy,
-            nodes=[rows.node_of(row) for row in await _fetch(work, statements.NODES, pool=pool)],
-            tenants=[rows.tenant_from(row) for row in await _fetch(work, statements.TENANTS, pool=pool)],
-            reservations=[requests.reservation_from(row) for row in open_rows if row.state == "reserved"],
-            waiting=[requests.waiting_from(row) for row in open_rows if row.waiting],
-            claims=[requests.claim_from(row) for row in await _fetch(work, statements.CLAIMS, pool=pool)],
-            memory=memory,
-            memory_at=memory_at,
-            recent=[requests.seen_from(row) for row in reversed(recent)],
-            now=reached.now if reached else LONG_AGO,
-            applied=reached.applied if reached else 0,
-            decided=reached.decided if reached else 0,
+        stored = _Stored(
+            reached,
+            nodes=await _fetch(work, statements.NODES, pool=pool),
+            tenants=await _fetch(work, statements.TENANTS, pool=pool),
+            reservations=await _fetch(work, statements.OPEN, pool=pool),
+            claims=await _fetch(work, statements.CLAIMS, pool=pool),
+            recent=await _fetch(work, statements.RECENT, pool=pool, memory_at=memory_at),
         )
+        return partial(stored.snapshot, pool, policy, memory, memory_at)
 
-    async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending | SetAside]:
+    async def pending(
+        self, work: UnitOfWork, pool: str, limit: int, besides: Sequence[int] = ()
+    ) -> list[Pending | SetAside]:
         """Inputs without an `applied` number. One that commits late under a lower id is found later, never lost."""
         driver = await work.driver()
-        return [_pending(row) for row in await driver.fetch(statements.PENDING, pool, limit)]
+        return [_pending(row) for row in await driver.fetch(statements.PENDING, pool, limit, list(besides))]
 
     async def set_aside(self, work: UnitOfWork, inputs: Sequence[SetAside]) -> None:
         """Writes the reason beside each."""
@@ -96,6 +94,37 @@ class PostgresPoolStore:
         await _write(work, statements.SAVE_CLAIMS, kept)
 
 
+class _Stored(NamedTuple):
+    """The rows of a pool."""
+
+    reached: Any
+    """None when the pool is unknown."""
+    nodes: Rows
+    tenants: Rows
+    reservations: Rows
+    claims: Rows
+    recent: Rows
+    """The newest first."""
+
+    def snapshot(self, pool: str, policy: Policy, memory: str, memory_at: int) -> Snapshot:
+        """What they say."""
+        return Snapshot(
+            pool,
+            policy,
+            nodes=[rows.node_of(row) for row in self.nodes],
+            tenants=[rows.tenant_from(row) for row in self.tenants],
+            reservations=[requests.reservation_from(row) for row in self.reservations if row.state == "reserved"],
+            waiting=[requests.waiting_from(row) for row in self.reservations if row.waiting],
+            claims=[requests.claim_from(row) for row in self.claims],
+            memory=memory,
+            memory_at=memory_at,
+            recent=[requests.seen_from(row) for row in reversed(self.recent)],
+            now=self.reached.now if self.reached else LONG_AGO,
+            applied=self.reached.applied if self.reached else 0,
+            decided=self.reached.decided if self.reached else 0,
+        )
+
+
 def _pending(row: Any) -> Pending | SetAside:
     cause = Cause(row["input_id"], row["input_position"], row["origin"])
     try:
@@ -105,7 +134,7 @@ def _pending(row: Any) -> Pending | SetAside:
     return Pending(row["id"], Input(data, row["tenant_id"], cause))
 
 
-async def _fetch(work: UnitOfWork, statement: TextClause, **values: Any) -> Sequence[Any]:
+async def _fetch(work: UnitOfWork, statement: TextClause, **values: Any) -> Rows:
     return (await work.connection.execute(statement, values)).all()
 
 

@@ -61,7 +61,7 @@ RECENT = text(
 """The newest first. Enough for any policy: a memory is renewed after far fewer arrivals."""
 PENDING = """
 SELECT id, tenant_id, type, data, input_id, input_position, origin FROM inputs
-WHERE pool = $1 AND applied IS NULL AND rejected IS NULL ORDER BY id LIMIT $2
+WHERE pool = $1 AND applied IS NULL AND rejected IS NULL AND id <> ALL($3::bigint[]) ORDER BY id LIMIT $2
 """
 CLOSED = """
 SELECT reservation_id FROM reservations

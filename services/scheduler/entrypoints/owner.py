@@ -22,9 +22,10 @@ from services.kit.persistence.unit_of_work import UnitOfWork
 from services.scheduler.domain.policies import Policy
 from services.scheduler.domain.pool.snapshot import LONG_AGO, Snapshot
 from services.scheduler.domain.questions.report import report
+from services.scheduler.entrypoints.reading import Batch, BatchReader
 from services.scheduler.entrypoints.saying import Speaker
-from services.scheduler.entrypoints.steps import InapplicableError, take_steps
-from services.scheduler.ports import Pending, PoolStore, SetAside
+from services.scheduler.entrypoints.steps import InapplicableError, Step, take_steps
+from services.scheduler.ports import PoolStore, SetAside
 
 LONGEST = 1000
 """Characters of a reason."""
@@ -57,7 +58,7 @@ class PoolOwner:
         self._store = store
         self._clock = clock
         self._wake = wake
-        self._batch_size = batch_size
+        self._reader = BatchReader(pool, database, store, batch_size)
         self._speaker = Speaker(pool, policy.name, policy.version)
         self._snapshot: Snapshot | None = None
         self._reported_at = LONG_AGO
@@ -69,10 +70,7 @@ class PoolOwner:
     async def take_over(self, lease: Lease) -> None:
         """Forget what an earlier epoch knew and load the pool from the store. Raises `LeaseLostError`."""
         self._snapshot = None
-        async with self._database.unit_of_work() as work:
-            await work.fence(lease)
-            snapshot = await self._store.load(work, self.pool, self._policy)
-        self._snapshot = snapshot
+        self._snapshot = snapshot = await self._load(lease)
         self._is_reported = False
         logger.info(
             "pool {}: taken over at decision {} with {} nodes, {} reservations, {} waiting",
@@ -84,7 +82,8 @@ class PoolOwner:
         )
 
     def let_go(self) -> None:
-        """Show nothing more: the pool has, or will have, another owner."""
+        """Show nothing more, and read nothing: the pool has, or will have, another owner."""
+        self._reader.forget()
         metrics.QUEUE_LENGTH.remove(self.pool)
 
     async def tick(self, lease: Lease) -> None:
@@ -102,34 +101,51 @@ class PoolOwner:
 
     async def _apply_batch(self, lease: Lease) -> bool:
         """Whether more inputs may wait. The snapshot is forgotten first: only a commit makes its changes true."""
-        snapshot, self._snapshot = self._snapshot, None
-        async with self._database.unit_of_work() as work:
-            await work.fence(lease)
-            if snapshot is None:
-                snapshot = await self._store.load(work, self.pool, self._policy)
-            pending = await self._store.pending(work, self.pool, self._batch_size)
-            readable = [item for item in pending if isinstance(item, Pending)]
-            snapshot.closed = await self._store.closed(work, self.pool, [item.entry for item in readable])
-        unreadable = [item for item in pending if isinstance(item, SetAside)]
-        applied = 0
-        due = snapshot.next_due()
-        if pending or not self._is_reported or (due is not None and due <= self._clock.now()):
-            applied = await self._take_up(lease, snapshot, readable, unreadable)
+        snapshot, self._snapshot = self._snapshot or await self._load(lease), None
+        batch = await self._reader.next()
+        snapshot.closed = batch.closed_with(snapshot.closed)
+        applied, due = 0, snapshot.next_due()
+        if batch.ids or not self._is_reported or (due is not None and due <= self._clock.now()):
+            applied = await self._take_up(lease, snapshot, batch)
         self._snapshot = snapshot
         _report_failed_retries(snapshot)
         metrics.QUEUE_LENGTH.labels(self.pool).set(len(snapshot.queue))
-        return applied < len(readable) or len(pending) == self._batch_size
+        return applied < len(batch.readable) or batch.is_full or self._reader.is_ahead
 
-    async def _take_up(
-        self, lease: Lease, snapshot: Snapshot, readable: list[Pending], unreadable: list[SetAside]
-    ) -> int:
+    async def _load(self, lease: Lease) -> Snapshot:
+        self._reader.forget()
+        async with self._database.unit_of_work() as work:
+            await work.fence(lease)
+            build = await self._store.load(work, self.pool, self._policy)
+        return await asyncio.to_thread(build)
+
+    async def _take_up(self, lease: Lease, snapshot: Snapshot, batch: Batch) -> int:
         """Decide on what was read, and store it; returns how many inputs were applied.
 
         Deciding lies between two transactions, and in a thread: one that takes long, such as a release that many wait
         for, must neither hold locks nor keep the lease from being renewed.
         """
-        steps = await asyncio.to_thread(take_steps, snapshot, readable, self._clock)
+        steps = await asyncio.to_thread(take_steps, snapshot, batch.readable, self._clock)
         queue = await self._queue_to_report(snapshot, has_changed=bool(steps))
+        taken = sum(step.item_id is not None for step in steps)
+        if taken == len(batch.readable) and (batch.is_full or self._wake.is_set()):
+            self._reader.read_ahead(batch)
+        await self._store_steps(lease, snapshot, steps, batch.unreadable, queue)
+        snapshot.settled()
+        if queue is not None:
+            self._reported_at, self._reported_length, self._is_reported = self._clock.now(), queue.length, True
+        for _ in steps:
+            self._trip_wire.passed()
+        return taken
+
+    async def _store_steps(
+        self,
+        lease: Lease,
+        snapshot: Snapshot,
+        steps: list[Step],
+        unreadable: list[SetAside],
+        queue: QueueReported | None,
+    ) -> None:
         async with self._database.unit_of_work() as work:
             await work.fence(lease)
             await self._set_aside(work, unreadable)
@@ -138,12 +154,6 @@ class PoolOwner:
                 self._speaker.report(work, snapshot, queue)
             if applied:
                 await self._store.save(work, snapshot, applied)
-        snapshot.settled()
-        if queue is not None:
-            self._reported_at, self._reported_length, self._is_reported = self._clock.now(), queue.length, True
-        for _ in applied:
-            self._trip_wire.passed()
-        return sum(item.id is not None for item in applied)
 
     async def _queue_to_report(self, snapshot: Snapshot, *, has_changed: bool) -> QueueReported | None:
         """Who waits, when that may have changed and was not told just now. That a queue is empty is told once."""

@@ -47,7 +47,8 @@ async def run(stores: Stores, batch_size: int = 200, pool: str = "default", poli
 async def load(stores: Stores, pool: str = "default", policy: Policy = DEFAULT) -> Snapshot:
     """The pool as a new owner would find it."""
     async with stores.unit_of_work() as work:
-        return await stores.pools.load(work, pool, policy)
+        build = await stores.pools.load(work, pool, policy)
+    return build()
 
 
 def in_memory(entries: list[Input], policy: Policy = DEFAULT, at: datetime = NOW) -> Snapshot:

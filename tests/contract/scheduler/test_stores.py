@@ -65,9 +65,11 @@ async def test_inputs_come_back_as_they_were_in_order(stores: Stores) -> None:
     async with stores.unit_of_work() as work:
         pending = await stores.pools.pending(work, "default", 100)
         few = await stores.pools.pending(work, "default", 3)
+        rest = await stores.pools.pending(work, "default", 3, [pending[0].id, pending[2].id])
         assert await stores.pools.pending(work, "other", 100) == []
     assert [each.entry for each in pending if isinstance(each, Pending)] == entries
     assert few == pending[:3]
+    assert rest == [pending[1], *pending[3:5]]
     assert [each.id for each in pending] == sorted(each.id for each in pending)
 
 

@@ -24,11 +24,13 @@ DataT = TypeVar("DataT", bound=EventData)
 
 
 class FailingPoolStore(InMemoryPoolStore):
-    """Fails its next save, after having done it."""
+    """Takes a while to save, in which others go on, and fails its next save, after having done it, when told so."""
 
     fails = False
 
     async def save(self, work: UnitOfWork, snapshot: Snapshot, applied: Sequence[Applied]) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
         await super().save(work, snapshot, applied)
         if self.fails:
             self.fails = False

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -132,13 +133,14 @@ class InMemoryPoolStore:
     def __init__(self, database: InMemoryDatabase) -> None:
         self._database = database
 
-    async def load(self, work: UnitOfWork, pool: str, policy: Policy) -> Snapshot:
+    async def load(self, work: UnitOfWork, pool: str, policy: Policy) -> Callable[[], Snapshot]:
         tables = self._database.tables
         reached = tables.reached.get(pool, Reached())
         memory, memory_at = own(policy, reached.memory, reached.memory_at)
         nodes = sorted((rank, node) for (owner, _), (rank, node) in tables.nodes.items() if owner == pool)
         requests = sorted(tables.requests.values(), key=lambda request: request.arrival)
-        return Snapshot(
+        return partial(
+            Snapshot,
             pool,
             policy,
             nodes=[node for _, node in nodes],
@@ -154,12 +156,14 @@ class InMemoryPoolStore:
             **reached._asdict() | {"memory": memory, "memory_at": memory_at},
         )
 
-    async def pending(self, work: UnitOfWork, pool: str, limit: int) -> list[Pending | SetAside]:
+    async def pending(
+        self, work: UnitOfWork, pool: str, limit: int, besides: Sequence[int] = ()
+    ) -> list[Pending | SetAside]:
         rows = enumerate(self._database.tables.inputs)
         waiting = [
             (number, row.entry)
             for number, row in rows
-            if row.pool == pool and row.applied is None and row.rejected is None
+            if row.pool == pool and row.applied is None and row.rejected is None and number not in besides
         ]
         return [_read(number, entry) for number, entry in waiting[:limit]]
 

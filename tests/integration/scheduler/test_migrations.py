@@ -84,11 +84,11 @@ async def loaded(dsn: str) -> tuple[Snapshot, list[Any], set[Any]]:
     database, store = Database(dsn, "/taxiway/scheduler"), PostgresPoolStore()
     names = ("held", "waits", "refused", "given back", "never asked")
     async with database.unit_of_work() as work:
-        snapshot = await store.load(work, "default", policy_named("default"))
+        build = await store.load(work, "default", policy_named("default"))
         pending = await store.pending(work, "default", 10)
         closed = await store.closed(work, "default", [entry(reserve(name)) for name in names])
     await database.close()
-    return snapshot, pending, closed
+    return build(), pending, closed
 
 
 async def fetch(dsn: str, query: str) -> list[asyncpg.Record]:

@@ -119,9 +119,9 @@ async def test_what_was_asked_for_is_the_cause_of_what_is_said() -> None:
     assert (later.tenantid, later.actor) == (str(TEAM), "service:scheduler")
 
 
-async def test_a_decision_is_logged_in_the_trace_of_what_asked_for_it() -> None:
-    office, lines = await Office().given(*LIFE[:2]), []
-    asked = entry(reserve("a"))
+async def test_what_did_not_come_as_asked_is_logged_in_the_trace_of_what_asked_for_it() -> None:
+    office, lines = await Office().given(*LIFE[:2], reserve("b", gpus(1))), []
+    asked = entry(reserve("a", gpus(8)))
     origin = replace(Origin.from_json(asked.cause.origin), traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01")
     async with office.database.unit_of_work() as work:
         traced = replace(asked, cause=replace(asked.cause, origin=origin.to_json()))
@@ -129,7 +129,8 @@ async def test_a_decision_is_logged_in_the_trace_of_what_asked_for_it() -> None:
     sink = logger.add(lambda message: lines.append(fields_of(message.record, "scheduler", "0")))
     await office.drain()
     logger.remove(sink)
-    [line] = [line for line in lines if line["message"].startswith("pool default decision 1: placed")]
+    [line] = [line for line in lines if line["message"].startswith("pool default decision ")]
+    assert line["message"].startswith("pool default decision 2: rejected")
     assert line["trace_id"] == "ab" * 16
     assert line["deployment"] == str(identity("deployment of a"))
 
@@ -307,3 +308,9 @@ async def test_a_duplicate_request_says_nothing_and_a_duplicate_release_says_zer
     await office.drain()
     assert [type(data) for data in office.placements()] == [CapacityReserved, CapacityReleased, CapacityReleased]
     assert [data.gpu_milli for data in office.placements()] == [1000, 1000, 0]
+
+
+async def test_what_a_batch_closes_is_closed_for_the_next_one_that_was_read_meanwhile() -> None:
+    office = await Office(1).given(*LIFE[:2], reserve("a"), release("a"), reserve("a"))
+    await office.drain()
+    assert [type(data) for data in office.placements()] == [CapacityReserved, CapacityReleased]

@@ -17,11 +17,12 @@ Result = TypeVar("Result")
 def compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """The function compiled. It may use numbers, numpy arrays, tuples of them, and other compiled functions.
 
-    It runs without the interpreter's lock: a pool's owner decides in a thread, and its process goes on meanwhile.
+    It keeps the interpreter's lock: a call takes a fraction of a millisecond, and who gives it up may wait five for it
+    afterwards, while the other thread is busy with messages.
     """
-    return cast(Callable[Parameters, Result], njit(cache=True, nogil=True)(function))
+    return cast(Callable[Parameters, Result], njit(cache=True)(function))
 
 
 def inlined(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """The same for the body of an inner loop: a call would hand over each array as seven numbers."""
-    return cast(Callable[Parameters, Result], njit(cache=True, nogil=True, forceinline=True)(function))
+    return cast(Callable[Parameters, Result], njit(cache=True, forceinline=True)(function))
