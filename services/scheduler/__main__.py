@@ -10,8 +10,8 @@ from services.scheduler.bootstrap import build
 from services.scheduler.settings import SchedulerSettings
 
 SWITCH_SECONDS = 0.001
-"""How long the thread that decides may keep the loop, which talks to Kafka and Postgres, waiting, and the loop it. Python's
-own 5 ms add up: a placement passes the loop some fifteen times."""
+"""How long the thread that decides may keep waiting the loop, which talks to Kafka and Postgres, and the other way round.
+Python's own 5 ms add up: a placement passes the loop some fifteen times."""
 
 
 def main() -> int:
