@@ -10,7 +10,7 @@ from services.scheduler.bootstrap import build
 from services.scheduler.settings import SchedulerSettings
 
 SWITCH_SECONDS = 0.001
-"""How long the thread that decides may keep waiting the loop, which talks to Kafka and Postgres, and the other way round.
+"""How long the thread that decides may keep the loop waiting, which talks to Kafka and Postgres, and the loop it.
 Python's own 5 ms add up: a placement passes the loop some fifteen times."""
 
 
