@@ -25,7 +25,7 @@ class QueueReason(StrEnum):
     TENANT_SUSPENDED = "TenantSuspended"
     """Its tenant may start nothing new."""
     QUOTA_EXCEEDED = "QuotaExceeded"
-    """Its tenant would hold more than its plan allows."""
+    """Its tenant would hold more, or let more requests wait, than its plan allows."""
     BORROWING_LIMIT = "BorrowingLimit"
     """Its tenant would borrow more of others' guarantees than it may."""
     WAITING_FOR_PREEMPTION = "WaitingForPreemption"

@@ -58,6 +58,10 @@ class GpuQuota(ContractModel):
     """Most of an unused guarantee that others may hold; None = all of it."""
 
 
+DEFAULT_MAX_WAITING_REQUESTS = 1000
+"""Of a plan that does not say."""
+
+
 class Plan(ContractModel):
     """What a tenant may use."""
 
@@ -67,6 +71,9 @@ class Plan(ContractModel):
     """Registered models."""
     max_concurrent_gpu_milli: Annotated[int, Field(ge=0)] = 100_000
     """Thousandths of a GPU reserved at one time; the scheduler enforces it."""
+    max_waiting_requests: Annotated[int, Field(ge=0, le=2**53)] = DEFAULT_MAX_WAITING_REQUESTS
+    """Reservations that may wait in one pool at a time; a request that would have to wait beyond it is refused. What
+    waits already when the limit is lowered, or comes back because its node was lost, goes on waiting."""
     limits: tuple[Limit, ...] = ()
     """Limits on usage; no entry = unlimited."""
     gpu_quotas: Annotated[tuple[GpuQuota, ...], Field(max_length=64)] = ()

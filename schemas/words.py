@@ -148,9 +148,11 @@ def _plan(plan: t.Plan) -> str:
     limits = ", ".join(f"{limit.amount:,} {limit.meter} a {limit.window}" for limit in plan.limits) or "no usage limit"
     shares = [_share(quota) for quota in plan.gpu_quotas]
     weight = [f"weight {plan.weight}"] if plan.weight != 1 else []
+    most = plan.max_waiting_requests
+    waiting = [f"up to {count(most, 'request')} waiting in a pool"] if most != t.DEFAULT_MAX_WAITING_REQUESTS else []
     return (
         f"Plan {plan.name}: up to {gpus(plan.max_concurrent_gpu_milli)} at a time,"
-        f" {', '.join([count(plan.max_models, 'model'), limits, *shares, *weight])}."
+        f" {', '.join([count(plan.max_models, 'model'), limits, *shares, *weight, *waiting])}."
     )
 
 

@@ -174,7 +174,7 @@ def _running(addresses: Addresses, dsn: str, policy: str) -> Iterator[subprocess
 
 def _tell_of_the_cluster(world: World, process: subprocess.Popen[bytes]) -> None:
     nodes = read_nodes(DATA / "openb_node_list_gpu_node.csv")
-    plan = Plan(name="bench", max_concurrent_gpu_milli=NO_LIMIT)
+    plan = Plan(name="bench", max_concurrent_gpu_milli=NO_LIMIT, max_waiting_requests=NO_LIMIT)
     world.tell(TenantCreated(tenant_id=world.tenant_id, name="bench", plan=plan), *map(_observed, nodes))
     deadline = time.monotonic() + START_SECONDS
     while world.fetch_value(NODES, POOL) < len(nodes) or not world.fetch_value(TENANTS, POOL):

@@ -23,6 +23,9 @@ Reason = Annotated[str, typer.Option(help="Why, for the audit.")]
 PlanFile = Annotated[Path | None, typer.Option("--plan", help="JSON file of the plan; the options replace its parts.")]
 PlanName = Annotated[str | None, typer.Option(help="Name of the plan; `custom` by default.")]
 MaxGpuMilli = Annotated[int | None, typer.Option(help="Thousandths of a GPU reserved at one time.")]
+MaxWaiting = Annotated[
+    int | None, typer.Option("--max-waiting-requests", help="Reservations that may wait in one pool at a time.")
+]
 MaxModels = Annotated[int | None, typer.Option(help="Registered models.")]
 Limits = Annotated[list[str] | None, typer.Option(help="METER:WINDOW:AMOUNT, such as input_tokens:day:1000.")]
 GpuQuotas = Annotated[
@@ -39,6 +42,7 @@ FIELDS: dict[str, Cell] = {
     "id": "tenant_id",
     "plan": "plan.name",
     "GPUs at a time": gpus("plan.max_concurrent_gpu_milli"),
+    "waiting requests": "plan.max_waiting_requests",
     "models": "plan.max_models",
     "limits": lambda tenant: [limit_text(limit) for limit in tenant["plan"]["limits"]],
     "GPU shares": lambda tenant: [quota_text(quota) for quota in tenant["plan"].get("gpu_quotas", ())],
@@ -92,6 +96,7 @@ def read_quota(text: str) -> Json:
 def changes_of(
     plan_name: str | None,
     max_gpu_milli: int | None,
+    max_waiting: int | None,
     max_models: int | None,
     limit: list[str] | None,
     gpu_quota: list[str] | None,
@@ -101,6 +106,7 @@ def changes_of(
     return given(
         name=plan_name,
         max_concurrent_gpu_milli=max_gpu_milli,
+        max_waiting_requests=max_waiting,
         max_models=max_models,
         limits=[read_limit(text) for text in limit or ()],
         gpu_quotas=[read_quota(text) for text in gpu_quota or ()],
@@ -115,6 +121,7 @@ def create(
     plan: PlanFile = None,
     plan_name: PlanName = None,
     max_gpu_milli: MaxGpuMilli = None,
+    max_waiting: MaxWaiting = None,
     max_models: MaxModels = None,
     limit: Limits = None,
     gpu_quota: GpuQuotas = None,
@@ -123,7 +130,7 @@ def create(
 ) -> None:
     """Create a tenant that may deploy within its plan."""
     base = {"name": "custom"} if plan is None else read_plan(plan)
-    changes = changes_of(plan_name, max_gpu_milli, max_models, limit, gpu_quota, weight)
+    changes = changes_of(plan_name, max_gpu_milli, max_waiting, max_models, limit, gpu_quota, weight)
     show_one(session_of(context).api.post("/tenants", {"name": name, "plan": base | changes}), FIELDS, as_json)
 
 
@@ -134,6 +141,7 @@ def change_plan(
     plan: PlanFile = None,
     plan_name: PlanName = None,
     max_gpu_milli: MaxGpuMilli = None,
+    max_waiting: MaxWaiting = None,
     max_models: MaxModels = None,
     limit: Limits = None,
     gpu_quota: GpuQuotas = None,
@@ -141,7 +149,7 @@ def change_plan(
     as_json: AsJson = False,
 ) -> None:
     """Change what a tenant may use. What no option names stays as it is, unless a file replaces the plan."""
-    changes = changes_of(plan_name, max_gpu_milli, max_models, limit, gpu_quota, weight)
+    changes = changes_of(plan_name, max_gpu_milli, max_waiting, max_models, limit, gpu_quota, weight)
     if plan is None and not changes:
         raise typer.BadParameter("name what to change, such as --weight, or a file with --plan")
     api = session_of(context).api

@@ -66,7 +66,15 @@ def node_row(pool: str, node: Node, rank: int) -> Row:
 def tenant_row(pool: str, tenant: Tenant) -> Row:
     """For table `tenants`."""
     quotas = json.dumps([quota.model_dump() for quota in tenant.quotas])
-    return tenant.tenant_id, pool, tenant.max_gpu_milli, tenant.is_suspended, tenant.weight, quotas
+    return (
+        tenant.tenant_id,
+        pool,
+        tenant.max_gpu_milli,
+        tenant.is_suspended,
+        tenant.weight,
+        quotas,
+        tenant.max_waiting,
+    )
 
 
 def reservation_row(snapshot: Snapshot, reservation_id: UUID, first: int) -> Row:
@@ -184,4 +192,4 @@ def node_of(row: SqlRow[Any]) -> Node:
 def tenant_from(row: SqlRow[Any]) -> Tenant:
     """A row of table `tenants`."""
     quotas = tuple(GpuQuota.model_validate(each, extra="ignore") for each in json.loads(row.quotas))
-    return Tenant(row.tenant_id, row.max_gpu_milli, row.is_suspended, row.weight, quotas)
+    return Tenant(row.tenant_id, row.max_gpu_milli, row.is_suspended, row.weight, quotas, row.max_waiting)

@@ -100,13 +100,14 @@ ON CONFLICT (pool, name) DO UPDATE SET cpu_milli = excluded.cpu_milli, memory_mi
 """
 """Of each node the last change of the batch."""
 SAVE_TENANTS = """
-INSERT INTO tenants (tenant_id, pool, max_gpu_milli, is_suspended, weight, quotas)
-SELECT DISTINCT ON (tenant_id) tenant_id, pool, max_gpu_milli, is_suspended, weight, quotas::jsonb
-FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::boolean[], $5::integer[], $6::text[])
-WITH ORDINALITY AS b (tenant_id, pool, max_gpu_milli, is_suspended, weight, quotas, n)
+INSERT INTO tenants (tenant_id, pool, max_gpu_milli, is_suspended, weight, quotas, max_waiting)
+SELECT DISTINCT ON (tenant_id) tenant_id, pool, max_gpu_milli, is_suspended, weight, quotas::jsonb, max_waiting
+FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::boolean[], $5::integer[], $6::text[], $7::bigint[])
+WITH ORDINALITY AS b (tenant_id, pool, max_gpu_milli, is_suspended, weight, quotas, max_waiting, n)
 ORDER BY tenant_id, n DESC
 ON CONFLICT (tenant_id, pool) DO UPDATE SET max_gpu_milli = excluded.max_gpu_milli,
-    is_suspended = excluded.is_suspended, weight = excluded.weight, quotas = excluded.quotas
+    is_suspended = excluded.is_suspended, weight = excluded.weight, quotas = excluded.quotas,
+    max_waiting = excluded.max_waiting
 """
 """Of each tenant the last change of the batch."""
 SAVE_RESERVATIONS = """

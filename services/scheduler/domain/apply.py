@@ -18,7 +18,6 @@ from schemas.node import NodeObserved, NodeRemoved
 from schemas.placement import QueueReason, ReleaseCapacity, ReserveCapacity
 from schemas.tenant import PlanChanged, TenantCreated, TenantResumed, TenantSuspended
 from services.scheduler.domain.asking import request_of
-from services.scheduler.domain.deciding.decide import decide
 from services.scheduler.domain.decision import (
     Answered,
     Decided,
@@ -37,7 +36,7 @@ from services.scheduler.domain.pool.losses import losses
 from services.scheduler.domain.pool.snapshot import Snapshot
 from services.scheduler.domain.questions.defragment import plan_moves
 from services.scheduler.domain.questions.whatif import what_if
-from services.scheduler.domain.settle import enqueue, place_at_once, settle
+from services.scheduler.domain.settle import decide, enqueue, place_at_once, settle
 
 
 def apply(snapshot: Snapshot, entry: Input, at: datetime) -> list[Outcome]:
@@ -179,7 +178,13 @@ def _take_away(snapshot: Snapshot, before: Node, after: Node) -> list[Outcome]:
 def _set_plan(data: TenantCreated | PlanChanged, snapshot: Snapshot, entry: Input) -> list[Outcome]:
     plan = data.plan
     known = snapshot.tenant(data.tenant_id)
-    changed = replace(known, max_gpu_milli=plan.max_concurrent_gpu_milli, weight=plan.weight, quotas=plan.gpu_quotas)
+    changed = replace(
+        known,
+        max_gpu_milli=plan.max_concurrent_gpu_milli,
+        weight=plan.weight,
+        quotas=plan.gpu_quotas,
+        max_waiting=plan.max_waiting_requests,
+    )
     return _change_tenant(snapshot, changed)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from schemas.base import EventData
 from schemas.resources import Allocation, Resources
-from schemas.tenant import GpuQuota
+from schemas.tenant import DEFAULT_MAX_WAITING_REQUESTS, GpuQuota
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,3 +202,5 @@ class Tenant:
     """Share of what is nobody's guarantee, relative to the other tenants'."""
     quotas: tuple[GpuQuota, ...] = ()
     """Guarantees and limits by GPU model."""
+    max_waiting: int = DEFAULT_MAX_WAITING_REQUESTS
+    """Reservations that may wait in the pool at a time."""

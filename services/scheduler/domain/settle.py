@@ -6,13 +6,14 @@ from collections.abc import Hashable
 from dataclasses import replace
 from itertools import takewhile
 
-from services.scheduler.domain.deciding.decide import queued, try_to_place_on
-from services.scheduler.domain.decision import Decided, Drain, Numbered, Placed, Queued
+from services.scheduler.domain.deciding.decide import decide_at_once, queued, try_to_place_on
+from services.scheduler.domain.deciding.reasons import is_kept_for_others
+from services.scheduler.domain.decision import Decided, Decision, Drain, Numbered, Placed, Queued, Rejected
 from services.scheduler.domain.draining.preemption import drainage_for
-from services.scheduler.domain.model import Claim, Victim, Waiting
+from services.scheduler.domain.model import Claim, Request, Victim, Waiting
 from services.scheduler.domain.nodes.cluster import Flags
 from services.scheduler.domain.pool.claims import lifted, withdraw
-from services.scheduler.domain.pool.limits import Refusal, may_start
+from services.scheduler.domain.pool.limits import Refusal, may_start, too_many_wait
 from services.scheduler.domain.pool.queue import alike
 from services.scheduler.domain.pool.snapshot import Snapshot
 from services.scheduler.domain.waiting.promise import (
@@ -22,6 +23,7 @@ from services.scheduler.domain.waiting.promise import (
     make_promise,
     promised,
     renew_promise,
+    would_give_way,
 )
 from services.scheduler.domain.waiting.turns import Turns, turn_of
 
@@ -116,6 +118,32 @@ class _Pass:
         if not self._has_head and not is_drained_for(self._snapshot, waiting):
             self._has_head = True
             make_promise(self._snapshot, waiting)
+
+
+def decide(snapshot: Snapshot, request: Request) -> Decision:
+    """Placed, queued or rejected, with the reason: what would have to wait is refused when as many of its tenant wait
+    as may. What would have to drain for it is another question. The snapshot is as before afterwards."""
+    decided = decide_at_once(snapshot, request)
+    if decided is not None:
+        return decided
+    waiting = Waiting(request, tuple(range(request.replicas)))
+    refused = too_many_wait(snapshot, request.tenant_id)
+    if refused is not None and not _starts_by_a_promise(snapshot, waiting):
+        return Rejected(refused.reason, refused.detail)
+    return queued(snapshot, waiting)
+
+
+def _starts_by_a_promise(snapshot: Snapshot, waiting: Waiting) -> bool:
+    """Whether a promise to another gives way to it and that lets it start at once. Who goes before it may take the
+    places first, so it is tried on a copy: that costs much, and is done only when the places would do."""
+    allowed = may_start(snapshot, waiting)
+    if isinstance(allowed, Refusal) or not would_give_way(snapshot, waiting):
+        return False
+    if not is_kept_for_others(snapshot, waiting, allowed):
+        return False
+    copy = snapshot.copy()
+    enqueue(copy, waiting, queued(copy, waiting))
+    return waiting.reservation_id in copy.reservations
 
 
 def place_at_once(snapshot: Snapshot, waiting: Waiting, placed: Placed) -> list[Numbered]:

@@ -192,8 +192,8 @@ async def test_what_changed_twice_in_a_batch_is_stored_as_it_is_now(stores: Stor
         node("n1", 4),
         node("n2", 2),
         node("n1", 8),
-        tenant(limit=1),
-        tenant(limit=2),
+        tenant(limit=1, waiting=1),
+        tenant(limit=2, waiting=2**53),
         node("n2", 2, failed=(1,)),
     )
     entries = await told(stores, *changes)
@@ -201,7 +201,7 @@ async def test_what_changed_twice_in_a_batch_is_stored_as_it_is_now(stores: Stor
     found = await load(stores)
     assert content(found) == content(in_memory(entries))
     assert [each.gpu_count for each in found.cluster.nodes] == [8, 2]
-    assert found.tenants[TEAM].max_gpu_milli == 2
+    assert (found.tenants[TEAM].max_gpu_milli, found.tenants[TEAM].max_waiting) == (2, 2**53)
 
 
 async def test_what_cannot_be_read_comes_with_its_reason_in_its_place(stores: Stores) -> None:

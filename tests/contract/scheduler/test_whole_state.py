@@ -78,6 +78,15 @@ LIVES: dict[str, tuple[EventData, ...]] = {
         plan_changed(9000, OTHER_TEAM),
         reserve("a", gpus(2)),
     ),
+    "as many wait as may": (
+        node("n1", 1),
+        tenant(waiting=2),
+        tenant(OTHER_TEAM, waiting=0),
+        *(reserve(f"r{number}") for number in range(4)),
+        plan_changed(9000, waiting=1),
+        release("r1"),
+        reserve("refused"),
+    ),
     "nodes are cordoned, broken and in zones": (
         node("n1", 4, zone="east", failed=(1, 3)),
         node("n2", 4, zone="west", cordoned=True),
@@ -111,6 +120,10 @@ KNOWN: dict[str, Callable[[Snapshot], bool]] = {
     ),
     "a start is promised": lambda found: found.claims[identity("large")].promised_at is not None,
     "tenants have quotas and weights": lambda found: len(found.tenants[TEAM].quotas) == 2,
+    "as many wait as may": lambda found: (
+        [found.tenants[each].max_waiting for each in (TEAM, OTHER_TEAM)] == [1, 0]
+        and [each.reservation_id for each in found.queue] == [identity("r2")]
+    ),
     "nodes are cordoned, broken and in zones": lambda found: found.cluster.present == 1,
     "slices, gangs and elastic replicas": lambda found: bool(
         found.cluster.device_slices.any() and found.drainable and found.timed

@@ -14,7 +14,16 @@ from schemas.envelope import Event, Position
 from schemas.node import NodeObserved, NodeRemoved
 from schemas.placement import ReleaseCapacity, ReserveCapacity
 from schemas.resources import Resources
-from schemas.tenant import PLATFORM_TENANT, GpuQuota, Plan, PlanChanged, TenantCreated, TenantResumed, TenantSuspended
+from schemas.tenant import (
+    DEFAULT_MAX_WAITING_REQUESTS,
+    PLATFORM_TENANT,
+    GpuQuota,
+    Plan,
+    PlanChanged,
+    TenantCreated,
+    TenantResumed,
+    TenantSuspended,
+)
 from services.kit.messaging.origin import Origin
 from services.scheduler.domain.model import Cause, Input
 
@@ -69,16 +78,22 @@ def node_removed(name: str) -> NodeRemoved:
     return NodeRemoved(node=name, reason="drained")
 
 
-def tenant(
-    tenant_id: UUID = TEAM, limit: int = 1_000_000, *, weight: int = 1, quotas: tuple[GpuQuota, ...] = ()
-) -> TenantCreated:
-    """A tenant exists, with this limit in milli-GPU."""
-    return TenantCreated(tenant_id=tenant_id, name="team", plan=plan(limit, weight=weight, quotas=quotas))
+def tenant(tenant_id: UUID = TEAM, limit: int = 1_000_000, **more: Any) -> TenantCreated:
+    """A tenant exists, with this limit in milli-GPU; `more` is for `plan`."""
+    return TenantCreated(tenant_id=tenant_id, name="team", plan=plan(limit, **more))
 
 
-def plan(limit: int, *, weight: int = 1, quotas: tuple[GpuQuota, ...] = ()) -> Plan:
-    """A plan with this limit in milli-GPU."""
-    return Plan(name="plan", max_concurrent_gpu_milli=limit, weight=weight, gpu_quotas=quotas)
+def plan(
+    limit: int,
+    *,
+    weight: int = 1,
+    quotas: tuple[GpuQuota, ...] = (),
+    waiting: int = DEFAULT_MAX_WAITING_REQUESTS,
+) -> Plan:
+    """A plan with this limit in milli-GPU, and so many requests that may wait."""
+    return Plan(
+        name="plan", max_concurrent_gpu_milli=limit, weight=weight, gpu_quotas=quotas, max_waiting_requests=waiting
+    )
 
 
 def quota(guaranteed: int, borrow: int | None = None, lend: int | None = None, model: str = "") -> GpuQuota:
@@ -88,9 +103,9 @@ def quota(guaranteed: int, borrow: int | None = None, lend: int | None = None, m
     )
 
 
-def plan_changed(limit: int, tenant_id: UUID = TEAM) -> PlanChanged:
-    """A tenant's limit is now this."""
-    return PlanChanged(tenant_id=tenant_id, plan=plan(limit))
+def plan_changed(limit: int, tenant_id: UUID = TEAM, **more: Any) -> PlanChanged:
+    """A tenant's limit is now this; `more` is for `plan`."""
+    return PlanChanged(tenant_id=tenant_id, plan=plan(limit, **more))
 
 
 def suspended(tenant_id: UUID = TEAM) -> TenantSuspended:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from schemas.base import EventData
-from schemas.placement import ReleaseCapacity
+from schemas.placement import QueueReason, ReleaseCapacity, ReserveCapacity
 from services.scheduler.domain.apply import apply
 from services.scheduler.domain.decision import (
     Decided,
@@ -68,6 +69,7 @@ class World:
     def apply(self, told: Told) -> list[Outcome]:
         """Apply one input and keep the books."""
         before = self._net()
+        without_bound = self._without_bound(told)
         self.log.append(told)
         outcomes = apply(self.snapshot, entry(told.data, told.tenant_id), told.at)
         self.snapshot.decided += sum(is_numbered(outcome) for outcome in outcomes)
@@ -77,6 +79,8 @@ class World:
             self._note(outcome)
         self._shelf.keep(self.snapshot, outcomes)
         self._limits_hold(before)
+        if without_bound is not None:
+            self._bound_holds(told, outcomes, without_bound)
         if self._restarts:
             self.restart()
         return outcomes
@@ -147,6 +151,30 @@ class World:
         for tenant_id, net in self._net().items():
             limit = self.snapshot.tenant(tenant_id).max_gpu_milli
             assert limit is None or net <= max(limit, before[tenant_id])
+
+    def _without_bound(self, told: Told) -> tuple[list[Outcome], bool] | None:
+        """Of a request whose tenant may let no more wait: what would follow if it might, and whether it would wait."""
+        data, tenant = told.data, self.snapshot.tenant(told.tenant_id)
+        if not isinstance(data, ReserveCapacity) or self.snapshot.knows(data.reservation_id):
+            return None
+        if len(self.snapshot.queue.of(told.tenant_id)) < tenant.max_waiting:
+            return None
+        again = self._shelf.load(self.snapshot)
+        again.set_tenant(replace(tenant, max_waiting=10**6))
+        outcomes = apply(again, entry(data, told.tenant_id), told.at)
+        return outcomes, data.reservation_id in again.queue
+
+    def _bound_holds(self, told: Told, outcomes: list[Outcome], without: tuple[list[Outcome], bool]) -> None:
+        """What would have to wait is refused and has no other effect; to all else the bound makes no difference."""
+        followed, would_wait = without
+        if not would_wait:
+            assert outcomes == followed
+            return
+        (decided,) = outcomes
+        assert isinstance(decided, Decided)
+        assert isinstance(decided.decision, Rejected)
+        assert decided.decision.reason is QueueReason.QUOTA_EXCEEDED
+        assert "max_waiting_requests" in decided.decision.detail
 
     def _note(self, outcome: Outcome) -> None:
         if isinstance(outcome, Decided):

@@ -116,6 +116,7 @@ def test_what_the_release_before_wrote_is_there_after_the_upgrade(old_database: 
     assert snapshot.cluster.gpu_free.tolist() == [7000]
     assert (snapshot.applied, snapshot.decided, snapshot.now, snapshot.memory_at) == (9, 5, LONG_AGO, 0)
     assert snapshot.tenants[TEAM].max_gpu_milli == 50_000
+    assert snapshot.tenants[TEAM].max_waiting == 1000
     assert snapshot.tenants[TEAM].is_suspended
     assert [each.entry.data for each in pending] == [reserve("late")]
 

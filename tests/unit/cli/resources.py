@@ -23,6 +23,7 @@ PLAN = Plan(
     name="team",
     max_models=3,
     max_concurrent_gpu_milli=2500,
+    max_waiting_requests=40,
     limits=(Limit(meter=Meter.INPUT_TOKENS, window=Window.DAY, amount=1000),),
     gpu_quotas=(
         GpuQuota(gpu_model="A100", guaranteed_milli=4000, borrowing_limit_milli=2000, lending_limit_milli=500),

@@ -168,14 +168,15 @@ def told_rollout(command: str, **more: bool) -> Write:
 
 WRITES: list[Write] = [
     (
-        "tenants create acme --plan-name team --max-gpu-milli 2500 --max-models 3 --limit input_tokens:day:1000"
-        " --gpu-quota A100:4:2:500m --gpu-quota :0.5 --weight 3",
+        "tenants create acme --plan-name team --max-gpu-milli 2500 --max-waiting-requests 40 --max-models 3"
+        " --limit input_tokens:day:1000 --gpu-quota A100:4:2:500m --gpu-quota :0.5 --weight 3",
         {"POST /tenants": TENANT},
         {
             "name": "acme",
             "plan": {
                 "name": "team",
                 "max_concurrent_gpu_milli": 2500,
+                "max_waiting_requests": 40,
                 "max_models": 3,
                 "limits": [{"meter": "input_tokens", "window": "day", "amount": 1000}],
                 "gpu_quotas": [
@@ -190,14 +191,21 @@ WRITES: list[Write] = [
                 "weight": 3,
             },
         },
-        ["acme", str(TENANT_ID), "A100 4 guaranteed, borrows up to 2, lends up to 0.5, any 0.5 guaranteed"],
+        [
+            "acme",
+            str(TENANT_ID),
+            "waiting requests",
+            "40",
+            "A100 4 guaranteed, borrows up to 2, lends up to 0.5, any 0.5 guaranteed",
+        ],
     ),
     (
-        f"tenants plan {TENANT_ID} --weight 7 --gpu-quota A100:1::0",
+        f"tenants plan {TENANT_ID} --weight 7 --max-waiting-requests 0 --gpu-quota A100:1::0",
         {f"GET {T}": TENANT, f"PUT {T}/quota": TENANT},
         PLAN.model_dump(mode="json")
         | {
             "weight": 7,
+            "max_waiting_requests": 0,
             "gpu_quotas": [{"gpu_model": "A100", "guaranteed_milli": 1000, "lending_limit_milli": 0}],
         },
         ["acme"],

@@ -85,6 +85,24 @@ async def test_a_plan_is_changed_and_told_once(front: Front) -> None:
     assert (await front.get(OWN))["plan"]["max_models"] == 3
 
 
+async def test_how_many_requests_may_wait_is_part_of_the_plan(front: Front) -> None:
+    assert (await front.get(OWN))["plan"]["max_waiting_requests"] == 1000
+    await front.send("PUT", f"{OWN}/quota", PLAN | {"max_waiting_requests": 0}, credential=OPERATOR)
+    (said,) = front.said(PlanChanged)
+    assert said.data.plan.max_waiting_requests == 0
+    assert (await front.get(OWN))["plan"]["max_waiting_requests"] == 0
+    await front.send("PUT", f"{OWN}/quota", PLAN, credential=OPERATOR)
+    assert (await front.get(OWN))["plan"]["max_waiting_requests"] == 1000
+
+
+@pytest.mark.parametrize("number", [-1, 2**53 + 1, "many"])
+async def test_what_is_no_number_of_waiting_requests_is_refused(front: Front, number: Any) -> None:
+    answer = await front.send("PUT", f"{OWN}/quota", PLAN | {"max_waiting_requests": number}, credential=OPERATOR)
+    assert problem(answer)[:2] == (422, "invalid-request")
+    assert [each["pointer"] for each in answer.json()["errors"]] == ["/max_waiting_requests"]
+    assert front.said() == []
+
+
 async def test_a_suspension_is_told_once_and_ended_once(front: Front) -> None:
     for reason in ("unpaid", "again"):
         await front.post(f"{OWN}/suspend", {"reason": reason}, credential=OPERATOR)

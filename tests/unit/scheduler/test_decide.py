@@ -8,8 +8,8 @@ from schemas.base import EventData
 from schemas.placement import QueueReason
 from schemas.resources import Allocation
 from services.scheduler.domain.asking import request_of
-from services.scheduler.domain.deciding.decide import decide
 from services.scheduler.domain.decision import Alternative, Placed, Queued, Rejected
+from services.scheduler.domain.settle import decide
 from tests.fakes.scheduler.builders import (
     OTHER_TEAM,
     cpu_only,

@@ -98,7 +98,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.tell(node("n0", 4, "A100-80", zone="east"))
         self.tell(node("n2", 3, "T4", zone="west"))
         self.tell(tenant(TEAM, 9000, quotas=(quota(2000),)))
-        self.tell(tenant(OTHER_TEAM, 6000, weight=2))
+        self.tell(tenant(OTHER_TEAM, 6000, weight=2, waiting=2))
         self.fill(gpus(1), 3, TEAM)
         self.fill(gpus(1), 3, OTHER_TEAM)
 
@@ -185,9 +185,14 @@ class PoolMachine(RuleBasedStateMachine):
         self.world.check()
         self.tell(resumed(tenant_id), seconds=seconds)
 
-    @rule(tenant_id=TENANTS, limit=st.sampled_from([3000, 9000]), quotas=st.sampled_from(QUOTAS))
-    def change_plan(self, tenant_id: UUID, limit: int, quotas: tuple[GpuQuota, ...]) -> None:
-        self.tell(PlanChanged(tenant_id=tenant_id, plan=plan(limit, quotas=quotas)))
+    @rule(
+        tenant_id=TENANTS,
+        limit=st.sampled_from([3000, 9000]),
+        quotas=st.sampled_from(QUOTAS),
+        waiting=st.sampled_from([0, 1, 2, 1000, 1000]),
+    )
+    def change_plan(self, tenant_id: UUID, limit: int, quotas: tuple[GpuQuota, ...], waiting: int) -> None:
+        self.tell(PlanChanged(tenant_id=tenant_id, plan=plan(limit, quotas=quotas, waiting=waiting)))
 
     @rule(demand=DEMANDS, replicas=REPLICAS, priority=PRIORITIES, tenant_id=TENANTS)
     def ask_what_would_be(self, demand: Resources, replicas: int, priority: int, tenant_id: UUID) -> None:

@@ -126,8 +126,8 @@ NODES = st.lists(st.tuples(st.integers(1, 4), st.sampled_from(["A100-80", "T4"])
 Held = list[tuple[Resources, int, int, str, UUID]]
 
 
-def pool_of(nodes: list[tuple[int, str]], held: Held) -> Pool:
-    pool = Pool(tenant(limit=8000, quotas=(quota(2000),)), tenant(OTHER_TEAM, limit=8000))
+def pool_of(nodes: list[tuple[int, str]], held: Held, waiting: int = 1000) -> Pool:
+    pool = Pool(tenant(limit=8000, quotas=(quota(2000),), waiting=waiting), tenant(OTHER_TEAM, limit=8000))
     for number, (count, model) in enumerate(nodes):
         pool.when(node(f"n{number}", count, model, zone="ew"[number % 2]))
     for number, (demand, replicas, priority, kind, tenant_id) in enumerate(held):
@@ -138,12 +138,17 @@ def pool_of(nodes: list[tuple[int, str]], held: Held) -> Pool:
 
 @settings(max_examples=200, deadline=None)
 @given(
-    nodes=NODES, held=st.lists(HELD, max_size=9), demand=DEMANDS, replicas=st.integers(1, 2), priority=st.integers(0, 4)
+    nodes=NODES,
+    held=st.lists(HELD, max_size=9),
+    demand=DEMANDS,
+    replicas=st.integers(1, 2),
+    priority=st.integers(0, 4),
+    waiting=st.sampled_from([0, 1, 2, 1000, 1000]),
 )
 def test_a_request_gets_what_was_answered(
-    nodes: list[tuple[int, str]], held: Held, demand: Resources, replicas: int, priority: int
+    nodes: list[tuple[int, str]], held: Held, demand: Resources, replicas: int, priority: int, waiting: int
 ) -> None:
-    pool = pool_of(nodes, held)
+    pool = pool_of(nodes, held, waiting)
     before = content(pool.snapshot) | {"reached": ()}
     told = answer(pool, demand, replicas=replicas, priority=priority)
     assert content(pool.snapshot) | {"reached": ()} == before

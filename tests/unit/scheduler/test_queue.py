@@ -122,7 +122,7 @@ def test_sums_follow_what_comes_and_goes_anywhere() -> None:
 @pytest.mark.parametrize("number", [536, 4000])
 def test_small_ones_drain_in_one_pass_and_in_good_time(number: int) -> None:
     """Kueue's issue 14477: 536 small ones with free capacity trickled in, behind one that did not fit."""
-    pool = Pool(tenant(limit=10**7), node("n", 1, cpu=10**6, memory=10**6), reserve("full"))
+    pool = Pool(tenant(limit=10**7, waiting=number + 1), node("n", 1, cpu=10**6, memory=10**6), reserve("full"))
     pool.when(reserve("large", gpus(8, 1000), priority=1000))
     for each in range(number):
         pool.when(reserve(f"r{each}", gpus(1, 10, cpu=1, memory=1)))

@@ -114,7 +114,10 @@ def test_a_quota_of_a_newer_release_is_read() -> None:
     found = tenant_from(
         cast(
             Any,
-            SimpleNamespace(tenant_id=TEAM, max_gpu_milli=None, is_suspended=True, weight=3, quotas=kept),
+            SimpleNamespace(
+                tenant_id=TEAM, max_gpu_milli=None, is_suspended=True, weight=3, quotas=kept, max_waiting=7
+            ),
         )
     )
     assert (found.quotas, found.weight, found.is_suspended) == ((quota(8000, 4000, 2000, "A100"),), 3, True)
+    assert found.max_waiting == 7

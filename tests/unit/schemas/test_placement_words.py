@@ -216,6 +216,7 @@ SENTENCES: list[tuple[EventData, str, str]] = [
             plan=Plan(
                 name="team",
                 weight=3,
+                max_waiting_requests=1,
                 gpu_quotas=(
                     GpuQuota(gpu_model="A100", guaranteed_milli=4000, borrowing_limit_milli=2000),
                     GpuQuota(guaranteed_milli=500, lending_limit_milli=0),
@@ -225,7 +226,7 @@ SENTENCES: list[tuple[EventData, str, str]] = [
         "user:root",
         "root changed the plan. Plan team: up to 100 GPUs at a time, 100 models, no usage limit, 4 GPUs of A100"
         " guaranteed (may borrow 2 GPUs, lends all of it), 0.5 GPU of any model guaranteed (may borrow without limit,"
-        " lends 0 GPU), weight 3.",
+        " lends 0 GPU), weight 3, up to 1 request waiting in a pool.",
     ),
     (
         requested(max_replicas=8, preemptible=True, start_within_seconds=60, expected_seconds=3600),

@@ -1,10 +1,10 @@
-"""Decides about one request. The snapshot is as before afterwards."""
+"""Decides about one request, short of whether it may wait. The snapshot is as before afterwards."""
 
 from __future__ import annotations
 
 from services.scheduler.domain.deciding.explain import alternatives_of, explain
 from services.scheduler.domain.deciding.reasons import Why, never, over_limit, why
-from services.scheduler.domain.decision import Decision, Placed, Queued
+from services.scheduler.domain.decision import Placed, Queued, Rejected
 from services.scheduler.domain.model import Request, Waiting
 from services.scheduler.domain.nodes.cluster import Flags
 from services.scheduler.domain.placing.place import UNRANKED, Placement, can_take_all, place
@@ -15,13 +15,12 @@ from services.scheduler.domain.waiting.promise import may_run_before
 from services.scheduler.domain.waiting.turns import position_of
 
 
-def decide(snapshot: Snapshot, request: Request) -> Decision:
-    """Placed, queued or rejected, with the reason; what would have to drain for it is another question."""
+def decide_at_once(snapshot: Snapshot, request: Request) -> Placed | Rejected | None:
+    """Placed, or rejected with the reason; None when it has to wait."""
     refused = never(snapshot, request) or over_limit(snapshot, request)
     if refused is not None:
         return refused
-    waiting = Waiting(request, tuple(range(request.replicas)))
-    return try_to_place(snapshot, waiting) or queued(snapshot, waiting)
+    return try_to_place(snapshot, Waiting(request, tuple(range(request.replicas))))
 
 
 def queued(snapshot: Snapshot, waiting: Waiting, reason: Why | None = None) -> Queued:

@@ -95,7 +95,7 @@ def why(snapshot: Snapshot, waiting: Waiting) -> Why:
         return allowed.reason, allowed.detail
     if snapshot.cluster.present == 0:
         return QueueReason.NO_FREE_CAPACITY, f"pool {snapshot.pool!r} has no open nodes"
-    if _is_kept_for_others(snapshot, waiting, allowed):
+    if is_kept_for_others(snapshot, waiting, allowed):
         return QueueReason.RESERVED_FOR_OTHER, "it would fit on what is kept for requests that go before it"
     return _short(snapshot, waiting, allowed)
 
@@ -135,7 +135,7 @@ def _gpu(cluster: Cluster, waiting: Waiting, rows: Flags) -> tuple[str, int, int
     return "eighths of a GPU's memory for slices", asked, int(slices.sum())
 
 
-def _is_kept_for_others(snapshot: Snapshot, waiting: Waiting, allowed: Flags | None) -> bool:
+def is_kept_for_others(snapshot: Snapshot, waiting: Waiting, allowed: Flags | None) -> bool:
     """Whether it would fit if nothing were kept for others."""
     if not any(claimant != waiting.reservation_id for claimant in snapshot.claims):
         return False

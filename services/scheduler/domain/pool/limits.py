@@ -73,6 +73,21 @@ def refusal(snapshot: Snapshot, request: Request, gpu_milli: int) -> Refusal | N
     return Refusal(QueueReason.QUOTA_EXCEEDED, detail)
 
 
+def too_many_wait(snapshot: Snapshot, tenant_id: UUID) -> Refusal | None:
+    """Why the tenant may let no more wait in the pool; None when it may. As long as its plan is not known, the default
+    of all plans holds."""
+    if tenant_id == PLATFORM_TENANT:
+        return None
+    waiting, most = len(snapshot.queue.of(tenant_id)), snapshot.tenant(tenant_id).max_waiting
+    if waiting < most:
+        return None
+    detail = (
+        f"it would have to wait, and {waiting} requests of the tenant wait in pool {snapshot.pool!r} already, "
+        f"max_waiting_requests: {most}; release some, or ask for a larger plan"
+    )
+    return Refusal(QueueReason.QUOTA_EXCEEDED, detail)
+
+
 def within_quotas(snapshot: Snapshot, request: Request, gpu_milli: int) -> Flags | Refusal | None:
     """The nodes on which the tenant's quotas, and others' guarantees, leave room for `gpu_milli` more.
 

@@ -119,6 +119,24 @@ class Snapshot:
         for seen in recent:
             self._saw(seen)
 
+    def copy(self) -> Snapshot:
+        """One of the same content, as after a restart, to try things on. What the policy has seen since its memory
+        changed last is not in it, and plays no part in what it chooses."""
+        return Snapshot(
+            self.pool,
+            self.policy,
+            nodes=self.cluster.nodes,
+            tenants=self.tenants.values(),
+            reservations=self.reservations.values(),
+            waiting=self.queue,
+            claims=self.claims.values(),
+            memory=self.chooser.memory,
+            memory_at=self.memory_at,
+            now=self.now,
+            applied=self.applied,
+            decided=self.decided,
+        )
+
     def knows(self, reservation_id: UUID) -> bool:
         """Whether the reservation was asked for or ended before."""
         return reservation_id in self.reservations or reservation_id in self.queue or reservation_id in self.closed

@@ -11,13 +11,12 @@ from uuid import UUID
 from schemas.capacity import AskWhatIf, CapacityQuestion, Eviction, WhatIfAnswered, WouldBe
 from schemas.placement import RejectedPlace
 from schemas.resources import Allocation
-from services.scheduler.domain.deciding.decide import decide
 from services.scheduler.domain.decision import Decided, Decision, Drain, Placed, Queued, Rejected
 from services.scheduler.domain.draining.preemption import Drainage, drainage_for
 from services.scheduler.domain.model import Cause, Request, Waiting
 from services.scheduler.domain.pool.limits import Refusal, may_start
 from services.scheduler.domain.pool.snapshot import Snapshot
-from services.scheduler.domain.settle import enqueue, is_next_of_its_line
+from services.scheduler.domain.settle import decide, enqueue, is_next_of_its_line
 from services.scheduler.domain.waiting.forecast import forecast
 from services.scheduler.domain.waiting.promise import promised
 
@@ -42,7 +41,7 @@ def what_if(snapshot: Snapshot, asked: AskWhatIf, tenant_id: UUID) -> WhatIfAnsw
 
 def _on_a_copy(snapshot: Snapshot, asked: AskWhatIf, waiting: Waiting, decision: Queued) -> WhatIfAnswered:
     """A promise to another may give way to it: then more can follow than is looked at elsewhere here."""
-    copy = _copy(snapshot)
+    copy = snapshot.copy()
     outcomes = enqueue(copy, waiting, decision)
     told = [each.decision for each in outcomes if isinstance(each, Decided) and each.request is waiting.request]
     answer = _answer(snapshot, asked, told[-1])
@@ -51,24 +50,6 @@ def _on_a_copy(snapshot: Snapshot, asked: AskWhatIf, waiting: Waiting, decision:
         evictions = tuple(_eviction(each.request, each.replicas) for each in drains)
         return _after_draining(answer, copy.claims[waiting.reservation_id].allocations, evictions)
     return _with_start(answer, snapshot, waiting) if isinstance(told[-1], Queued) else answer
-
-
-def _copy(snapshot: Snapshot) -> Snapshot:
-    """As after a restart; what the policy has seen since its memory changed last plays no part in what it chooses."""
-    return Snapshot(
-        snapshot.pool,
-        snapshot.policy,
-        nodes=snapshot.cluster.nodes,
-        tenants=snapshot.tenants.values(),
-        reservations=snapshot.reservations.values(),
-        waiting=snapshot.queue,
-        claims=snapshot.claims.values(),
-        memory=snapshot.chooser.memory,
-        memory_at=snapshot.memory_at,
-        now=snapshot.now,
-        applied=snapshot.applied,
-        decided=snapshot.decided,
-    )
 
 
 def _with_start(answer: WhatIfAnswered, snapshot: Snapshot, waiting: Waiting) -> WhatIfAnswered:

@@ -51,11 +51,26 @@ def give_way(snapshot: Snapshot, head: Waiting) -> bool:
     claim = promised(snapshot)
     if claim is None or claim.reservation_id == head.reservation_id or is_drained_for(snapshot, head):
         return False
-    holder = snapshot.queue.find(claim.reservation_id)
-    if holder is not None and not _goes_before(snapshot, head, holder):
+    if not _goes_before_holder(snapshot, head, claim):
         return False
     snapshot.drop_claim(claim.reservation_id)
     return True
+
+
+def would_give_way(snapshot: Snapshot, waiting: Waiting) -> bool:
+    """Whether a promise to another would give way to a new request, were it let wait."""
+    claim = promised(snapshot)
+    if claim is None or not _goes_before_holder(snapshot, waiting, claim):
+        return False
+    snapshot.queue.add(waiting)
+    is_head = head_of(snapshot) is waiting
+    snapshot.queue.remove(waiting.reservation_id)
+    return is_head
+
+
+def _goes_before_holder(snapshot: Snapshot, head: Waiting, claim: Claim) -> bool:
+    holder = snapshot.queue.find(claim.reservation_id)
+    return holder is None or _goes_before(snapshot, head, holder)
 
 
 def _goes_before(snapshot: Snapshot, head: Waiting, holder: Waiting) -> bool:
