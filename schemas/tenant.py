@@ -67,9 +67,9 @@ class Plan(ContractModel):
 
     name: Name
     """Name of the plan, such as `team`."""
-    max_models: Annotated[int, Field(ge=0)] = 100
+    max_models: Annotated[int, Field(ge=0, le=2**53)] = 100
     """Registered models."""
-    max_concurrent_gpu_milli: Annotated[int, Field(ge=0)] = 100_000
+    max_concurrent_gpu_milli: Annotated[int, Field(ge=0, le=2**53)] = 100_000
     """Thousandths of a GPU reserved at one time; the scheduler enforces it."""
     max_waiting_requests: Annotated[int, Field(ge=0, le=2**53)] = DEFAULT_MAX_WAITING_REQUESTS
     """Reservations that may wait in one pool at a time; a request that would have to wait beyond it is refused. What

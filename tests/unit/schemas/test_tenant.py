@@ -35,7 +35,8 @@ def test_nothing_may_wait_where_the_limit_is_zero() -> None:
     assert event.plan.max_waiting_requests == 0
 
 
+@pytest.mark.parametrize("field", ["max_waiting_requests", "max_concurrent_gpu_milli", "max_models"])
 @pytest.mark.parametrize("number", [-1, 2**53 + 1, 1.5, "many", None])
-def test_what_is_no_number_of_requests_is_refused_with_its_pointer(number: Any) -> None:
-    with pytest.raises(ContractError, match="/plan/max_waiting_requests"):
-        written({"max_waiting_requests": number})
+def test_what_is_no_number_that_can_be_stored_is_refused_with_its_pointer(field: str, number: Any) -> None:
+    with pytest.raises(ContractError, match=f"/plan/{field}"):
+        written({field: number})
