@@ -44,8 +44,7 @@ class BareHandling:
         self._watch.mark("claim")
         rows = [await self._handle(headers, data) for headers, data in fresh]
         self._watch.mark("handlers")
-        await self._connection.execute(APPEND, *(list(column) for column in zip(*rows, strict=True)))
-        await self._connection.execute("SELECT pg_notify($1, '')", self._channel)
+        await self._connection.execute(APPEND, *(list(column) for column in zip(*rows, strict=True)), self._channel)
         self._watch.mark("outbox")
         await transaction.commit()
         self._watch.mark("commit")

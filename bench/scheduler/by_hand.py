@@ -80,7 +80,7 @@ class ByHand:
 
     async def _store(self, commands: Sequence[_Command]) -> None:
         now, execute = datetime.now(UTC), self._connection.execute
-        pending = await self._connection.fetch(statements.PENDING, POOL, len(commands))
+        pending = await self._connection.fetch(statements.PENDING, POOL, len(commands), [])
         await execute(
             statements.MARK_APPLIED, *_columns(pending, lambda row: (row["tenant_id"], row["id"], row["id"], now))
         )
@@ -92,7 +92,7 @@ class ByHand:
         await execute(statements.SAVE_DECISIONS, *_columns(rows, lambda row: row))
         await execute(statements.SAVE_POOL, POOL, 1, 1, now, "", 0)
         answers = [(self._answers, each.key, outbox.shard_of(each.key), ANSWER, each.headers) for each in commands]
-        await execute(outbox.APPEND, *_columns(answers, lambda row: row))
+        await execute(outbox.APPEND, *_columns(answers, lambda row: row), outbox.CHANNEL)
 
     async def _send(self) -> None:
         rows = await self._connection.fetch("SELECT id, key, value, headers FROM outbox ORDER BY id")
