@@ -32,8 +32,6 @@ ACTOR = "service:scheduler"
 """Who decides, whoever asked: that stands in the cause."""
 MOST_INPUTS = 1000
 """Inputs that one event lists: it stays far below what the log takes."""
-AS_ASKED = {"placed", "released"}
-"""Outcomes that nobody needs to look for."""
 PLATFORM = Origin(None, ACTOR)
 """Of what is about a pool and no tenant."""
 
@@ -96,15 +94,15 @@ def _applied_input(step: Step) -> AppliedInput:
 
 
 def _count(record: DecisionRecord, outcome: Numbered, event: Event[Any]) -> None:
-    """Count what was committed. Log, in the trace of what asked for it, what did not come as asked: the rest is on the
-    topic, thousands a second."""
+    """Count what was committed. What became of a request is logged, in the trace of what asked for it; that something
+    was given back is on the topic, where it comes as often as placements."""
     name = outcome_name(outcome)
     metrics.DECISIONS.labels(record.pool, name).inc()
-    if name in AS_ASKED:
+    if isinstance(outcome, Released):
         return
-    subject = outcome if isinstance(outcome, Released) else outcome.request
-    about = {"tenant": subject.tenant_id, "deployment": subject.deployment_id, "correlation_id": event.correlationid}
+    request = outcome.request
+    about = {"tenant": request.tenant_id, "deployment": request.deployment_id, "correlation_id": event.correlationid}
     with tracing.following(event.traceparent):
         logger.bind(**about).info(
-            "pool {} decision {}: {} reservation {}", record.pool, record.number, name, subject.reservation_id
+            "pool {} decision {}: {} reservation {}", record.pool, record.number, name, request.reservation_id
         )

@@ -119,18 +119,19 @@ async def test_what_was_asked_for_is_the_cause_of_what_is_said() -> None:
     assert (later.tenantid, later.actor) == (str(TEAM), "service:scheduler")
 
 
-async def test_what_did_not_come_as_asked_is_logged_in_the_trace_of_what_asked_for_it() -> None:
-    office, lines = await Office().given(*LIFE[:2], reserve("b", gpus(1))), []
-    asked = entry(reserve("a", gpus(8)))
+async def test_what_became_of_a_request_is_logged_in_the_trace_of_what_asked_for_it() -> None:
+    office, lines = await Office().given(*LIFE[:2]), []
+    asked = entry(reserve("a"))
     origin = replace(Origin.from_json(asked.cause.origin), traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01")
     async with office.database.unit_of_work() as work:
         traced = replace(asked, cause=replace(asked.cause, origin=origin.to_json()))
         await InMemoryInputLog(office.database).append(work, "default", traced)
+    await office.told(release("a"))
     sink = logger.add(lambda message: lines.append(fields_of(message.record, "scheduler", "0")))
     await office.drain()
     logger.remove(sink)
-    [line] = [line for line in lines if line["message"].startswith("pool default decision ")]
-    assert line["message"].startswith("pool default decision 2: rejected")
+    [line] = [line for line in lines if line["message"].startswith("pool default decision")]
+    assert line["message"].startswith("pool default decision 1: placed")
     assert line["trace_id"] == "ab" * 16
     assert line["deployment"] == str(identity("deployment of a"))
 
