@@ -122,10 +122,9 @@ class PoolOwner:
     async def _take_up(self, lease: Lease, snapshot: Snapshot, batch: Batch) -> int:
         """Decide on what was read, and store it; returns how many inputs were applied.
 
-        Deciding lies between two transactions, and in a thread: one that takes long, such as a release that many wait
-        for, must neither hold locks nor keep the lease from being renewed.
+        Deciding lies between two transactions: it may take long, and must hold no locks.
         """
-        steps = await asyncio.to_thread(take_steps, snapshot, batch.readable, self._clock)
+        steps = await take_steps(snapshot, batch.readable, self._clock)
         queue = await self._queue_to_report(snapshot, has_changed=bool(steps))
         taken = sum(step.item_id is not None for step in steps)
         if taken == len(batch.readable) and (batch.is_full or self._wake.is_set()):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -21,6 +22,8 @@ from services.scheduler.ports import Pending
 
 BUDGET = timedelta(seconds=1)
 """A batch ends early after this, so that nobody waits long for what was decided."""
+SLICE_SECONDS = 0.01
+"""How long the loop may wait for steps that are taken on it."""
 
 
 class InapplicableError(Exception):
@@ -46,22 +49,48 @@ class Step:
     outcomes: tuple[Outcome, ...]
 
 
-def take_steps(snapshot: Snapshot, pending: Sequence[Pending], clock: Clock) -> list[Step]:
-    """Apply what is due by time, then the inputs, until the budget is spent. Raises `InapplicableError`."""
+async def take_steps(snapshot: Snapshot, pending: Sequence[Pending], clock: Clock) -> list[Step]:
+    """Apply what is due by time, then the inputs, until the budget is spent. Raises `InapplicableError`.
+
+    The loop goes on meanwhile: it talks to Kafka and Postgres, and renews the lease. While nobody waits every step is
+    short, and slices of them are taken on the loop: a thread would have to win the interpreter's lock from it again and
+    again, which took four times as long. One step may take seconds when many wait: then it is for a thread.
+    """
+    left, taken = _steps(snapshot, pending, clock), list[Step]()
+    while True:
+        steps, is_done = await asyncio.to_thread(_slice, left) if len(snapshot.queue) else _slice(left)
+        taken += steps
+        if is_done:
+            return taken
+        await asyncio.sleep(0)
+
+
+def _slice(left: Iterator[Step]) -> tuple[list[Step], bool]:
+    """What can be taken in a moment, and whether that was all."""
+    ends, steps = time.perf_counter() + SLICE_SECONDS, list[Step]()
+    for step in left:
+        steps.append(step)
+        if time.perf_counter() >= ends:
+            return steps, False
+    return steps, True
+
+
+def _steps(snapshot: Snapshot, pending: Sequence[Pending], clock: Clock) -> Iterator[Step]:
     started, seconds = clock.now(), metrics.DECIDE_SECONDS.labels(snapshot.pool)
-    steps: list[Step] = []
     due = snapshot.next_due()
-    if due is not None and due <= started:
-        steps.append(_step(snapshot, None, passing_of_time(snapshot.pool), started, seconds))
+    has_stepped = due is not None and due <= started
+    if has_stepped:
+        yield _step(snapshot, None, passing_of_time(snapshot.pool), started, seconds)
     for item in pending:
         now = clock.now()
-        if steps and now - started > BUDGET:
-            break
+        if has_stepped and now - started > BUDGET:
+            return
         try:
-            steps.append(_step(snapshot, item.id, item.entry, now, seconds))
+            step = _step(snapshot, item.id, item.entry, now, seconds)
         except Exception as error:
             raise InapplicableError(item, error) from error
-    return steps
+        has_stepped = True
+        yield step
 
 
 def passing_of_time(pool: str) -> Input:

@@ -21,6 +21,7 @@ from services.scheduler.domain.nodes.cluster import Cluster, Ints
 from services.scheduler.domain.nodes.shape import Shape, shape_of
 from services.scheduler.domain.policies import policy_named
 from services.scheduler.domain.policies.best_fit import BestFit
+from services.scheduler.entrypoints import steps
 from services.scheduler.entrypoints.owner import PoolOwner, lease_name
 from tests.fakes.scheduler.builders import (
     NOW,
@@ -67,9 +68,28 @@ class Watching(BestFit):
         self.database = InMemoryDatabase()
         self.seen: list[tuple[int, bool]] = []
 
+    def is_on_loop(self) -> bool:
+        """Whether the loop waits for this call."""
+        try:
+            return asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            return False
+
     def scores(self, cluster: Cluster, rows: Ints, shape: Shape) -> Ints:
-        ran = asyncio.run_coroutine_threadsafe(asyncio.sleep(0, True), self.loop).result(5)
+        ran = not self.is_on_loop() and asyncio.run_coroutine_threadsafe(asyncio.sleep(0, True), self.loop).result(5)
         self.seen.append((self.database.open, ran))
+        return super().scores(cluster, rows, shape)
+
+
+class Counting(BestFit):
+    """A policy that notes, whenever it is asked, how often others had their turn."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self.seen: list[int] = []
+
+    def scores(self, cluster: Cluster, rows: Ints, shape: Shape) -> Ints:
+        self.seen.append(self.turns)
         return super().scores(cluster, rows, shape)
 
 
@@ -187,14 +207,32 @@ async def test_a_new_epoch_forgets_what_the_old_one_knew() -> None:
 
 
 async def test_deciding_holds_no_transaction_open_and_keeps_nothing_else_from_running() -> None:
-    """A release that many wait for may take seconds: meanwhile the lease must be renewed, and no lock be held."""
+    """A release that many wait for may take seconds: meanwhile the lease must be renewed, and no lock be held. As long
+    as nobody waits, a step is short, and a thread would cost more than it helps."""
     watching = Watching(asyncio.get_running_loop())
     office = Office(policy=watching)
     watching.database = office.database
-    await office.given(*LIFE)
+    await office.given(node("n1", 2), tenant(), reserve("a", gpus(2)))
     await office.owner.tick(office.lease)
-    assert watching.seen
+    assert set(watching.seen) == {(0, False)}
+    await office.when(reserve("b"))
+    watching.seen.clear()
+    await office.when(release("a"))
+    assert [type(data) for data in office.placements()][-1] is CapacityReserved
     assert set(watching.seen) == {(0, True)}
+
+
+async def test_others_run_between_slices_of_steps_that_are_taken_on_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "SLICE_SECONDS", 0.0)
+    counting = Counting()
+    requests = [reserve(str(number), gpus(1, 100 + number)) for number in range(5)]
+    office = await Office(policy=counting).given(node("n1", 8), tenant(), *requests)
+    ticking = asyncio.create_task(office.owner.tick(office.lease))
+    while not ticking.done():
+        counting.turns += 1
+        await asyncio.sleep(0)
+    assert len(office.placements()) == 5
+    assert len(set(counting.seen)) == 5
 
 
 async def test_a_full_batch_wakes_the_loop_for_the_rest() -> None:
