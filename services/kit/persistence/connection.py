@@ -20,9 +20,11 @@ SESSION = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10000",
+    "plan_cache_mode": "force_custom_plan",
 }
 """Settings of each session: the server soon takes back the locks of a process that froze in the middle of a
-transaction, or whose machine is gone. A lease's holder must be replaced within ten seconds of either."""
+transaction, or whose machine is gone. A lease's holder must be replaced within ten seconds of either. And it plans
+every execution: a plan kept from when a table was empty reads all of it when it is large (docs/decisions/0009)."""
 
 DRIVER_ERRORS = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OSError)
 """All that asyncpg raises. An internal client error is how it says that a connection broke in the middle of a call."""
