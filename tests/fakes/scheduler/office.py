@@ -16,7 +16,7 @@ from services.kit.persistence.unit_of_work import UnitOfWork
 from services.scheduler.domain.policies import Policy, policy_named
 from services.scheduler.domain.pool.snapshot import Snapshot
 from services.scheduler.entrypoints.owner import PoolOwner, lease_name
-from services.scheduler.ports import Applied
+from services.scheduler.ports import Applied, Pending, SetAside
 from tests.fakes.scheduler.builders import NOW, TEAM, entry
 from tests.fakes.scheduler.stores import InMemoryDatabase, InMemoryInputLog, InMemoryPoolStore
 
@@ -27,6 +27,15 @@ class FailingPoolStore(InMemoryPoolStore):
     """Takes a while to save, in which others go on, and fails its next save, after having done it, when told so."""
 
     fails = False
+    cannot_read_ahead = False
+    """Whether reading fails as long as a batch is stored."""
+
+    async def pending(
+        self, work: UnitOfWork, pool: str, limit: int, besides: Sequence[int] = ()
+    ) -> list[Pending | SetAside]:
+        if besides and self.cannot_read_ahead:
+            raise TransientError("database: gone")
+        return await super().pending(work, pool, limit, besides)
 
     async def save(self, work: UnitOfWork, snapshot: Snapshot, applied: Sequence[Applied]) -> None:
         for _ in range(10):

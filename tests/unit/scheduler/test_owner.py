@@ -184,6 +184,16 @@ async def test_a_failed_transaction_leaves_nothing_and_is_decided_again() -> Non
     assert [data.decision.number for data in office.placements()] == list(range(1, 9))
 
 
+async def test_a_batch_that_could_be_neither_stored_nor_read_ahead_of_is_decided_again() -> None:
+    office = await Office(2).given(*LIFE)
+    office.store.fails = office.store.cannot_read_ahead = True
+    with pytest.raises(TransientError):
+        await office.owner.tick(office.lease)
+    office.store.cannot_read_ahead = False
+    await office.drain()
+    assert [data.decision.number for data in office.placements()] == list(range(1, 9))
+
+
 async def test_an_old_owner_writes_nothing() -> None:
     office = await Office().given(*LIFE)
     old = office.lease
