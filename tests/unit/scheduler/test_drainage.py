@@ -103,6 +103,8 @@ def test_on_one_node_the_fewest_of_the_first_tier_go(
     kinds = [(each.model_copy(update={"workers": 1}), replicas, 0, "preemptible") for each, replicas, _, _ in held]
     snapshot = pool_of(nodes, kinds).snapshot
     waiting = waiting_for(snapshot, single, 1, 3)
+    if try_to_place(snapshot, waiting) is not None:  # nobody asks who would have to go for it then
+        return
     drainage = drainage_for(snapshot, waiting)
     if drainage is None:
         return
