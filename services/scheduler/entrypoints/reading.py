@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from services.kit.messaging.dispatch import UnitsOfWork
-from services.kit.persistence.unit_of_work import UnitOfWork
 from services.scheduler.ports import Pending, PoolStore, SetAside, reservation_of
 
 
@@ -68,13 +67,10 @@ class BatchReader:
             self._ahead.cancel()
             self._ahead = None
 
-    async def _read(self, besides: Iterable[int] = ()) -> Batch:
+    async def _read(self, besides: Sequence[int] = ()) -> Batch:
         async with self._database.unit_of_work() as work:
-            return await self._read_in(work, list(besides))
-
-    async def _read_in(self, work: UnitOfWork, besides: list[int]) -> Batch:
-        pending = await self._store.pending(work, self._pool, self._batch_size, besides)
-        readable = [item for item in pending if isinstance(item, Pending)]
+            pending = await self._store.pending(work, self._pool, self._batch_size, besides)
+            readable = [item for item in pending if isinstance(item, Pending)]
+            closed = await self._store.closed(work, self._pool, [item.entry for item in readable])
         unreadable = [item for item in pending if isinstance(item, SetAside)]
-        closed = await self._store.closed(work, self._pool, [item.entry for item in readable])
         return Batch(readable, unreadable, closed, len(pending) == self._batch_size)

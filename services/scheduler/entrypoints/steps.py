@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from prometheus_client import Histogram
 
-from schemas.capacity import TimePassed
+from schemas.capacity import CapacityQuestion, TimePassed
 from schemas.tenant import PLATFORM_TENANT
 from services.kit.clock import Clock
 from services.kit.observability import metrics
@@ -52,13 +52,15 @@ class Step:
 async def take_steps(snapshot: Snapshot, pending: Sequence[Pending], clock: Clock) -> list[Step]:
     """Apply what is due by time, then the inputs, until the budget is spent. Raises `InapplicableError`.
 
-    The loop goes on meanwhile: it talks to Kafka and Postgres, and renews the lease. While nobody waits every step is
-    short, and slices of them are taken on the loop: a thread would have to win the interpreter's lock from it again and
-    again, which took four times as long. One step may take seconds when many wait: then it is for a thread.
+    The loop goes on meanwhile: it talks to Kafka and Postgres, and renews the lease. While nobody waits or asks, every
+    step is short, and slices of them are taken on the loop: a thread would have to win the interpreter's lock from it
+    again and again, which took four times as long. A question, or what many wait for, may take seconds: that is for a
+    thread.
     """
     left, taken = _steps(snapshot, pending, clock), list[Step]()
+    is_asked = any(isinstance(item.entry.data, CapacityQuestion) for item in pending)
     while True:
-        steps, is_done = await asyncio.to_thread(_slice, left) if len(snapshot.queue) else _slice(left)
+        steps, is_done = await asyncio.to_thread(_slice, left) if is_asked or len(snapshot.queue) else _slice(left)
         taken += steps
         if is_done:
             return taken

@@ -26,6 +26,7 @@ from services.scheduler.entrypoints.owner import PoolOwner, lease_name
 from tests.fakes.scheduler.builders import (
     NOW,
     TEAM,
+    ask_what_if,
     entry,
     from_a_newer_release,
     gpus,
@@ -217,17 +218,20 @@ async def test_a_new_epoch_forgets_what_the_old_one_knew() -> None:
 
 
 async def test_deciding_holds_no_transaction_open_and_keeps_nothing_else_from_running() -> None:
-    """A release that many wait for may take seconds: meanwhile the lease must be renewed, and no lock be held. As long
-    as nobody waits, a step is short, and a thread would cost more than it helps."""
+    """A question, or a release that many wait for, may take seconds: meanwhile the lease must be renewed, and no lock
+    held. As long as nobody waits or asks, a step is short, and a thread would cost more than it helps."""
     watching = Watching(asyncio.get_running_loop())
     office = Office(policy=watching)
     watching.database = office.database
     await office.given(node("n1", 2), tenant(), reserve("a", gpus(2)))
     await office.owner.tick(office.lease)
     assert set(watching.seen) == {(0, False)}
+    watching.seen.clear()
+    await office.when(ask_what_if(gpus(1, 500)), release("a"), reserve("a again", gpus(2)))
+    assert set(watching.seen) == {(0, True)}
     await office.when(reserve("b"))
     watching.seen.clear()
-    await office.when(release("a"))
+    await office.when(release("a again"))
     assert [type(data) for data in office.placements()][-1] is CapacityReserved
     assert set(watching.seen) == {(0, True)}
 

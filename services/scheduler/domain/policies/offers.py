@@ -146,7 +146,7 @@ def _offer(
     while fitting and idle > 0:
         lowest = fitting & (~fitting + np.uint64(1))
         fitting ^= lowest
-        each = number[sequence, place_of(lowest)]
+        each = number[sequence, _place_of(lowest)]
         count, milli = demand[each, 2], demand[each, 3]
         if milli > largest or demand[each, 0] > cpu or demand[each, 1] > memory:
             continue
@@ -166,7 +166,7 @@ def _offer(
 
 
 @inlined
-def place_of(bit: np.uint64) -> int:
+def _place_of(bit: np.uint64) -> int:
     """Which bit of a word this one is, 0 the lowest."""
     return int(_PLACES[(bit * _DE_BRUIJN) >> np.uint64(58)])
 
